@@ -1,0 +1,18 @@
+// What the compiled pk may do, and the only place that says it: `deno compile` bakes these into dist/pk.
+// There is no --allow-run, so pk cannot start a process; no --allow-net, --allow-read or --allow-write either,
+// for its sockets and its reads under /proc go through libc in ffi/.
+
+/** Environment variables that pk reads: systemd's socket, and the ssh session that it may lock out. */
+const environment = ["NOTIFY_SOCKET", "SSH_CONNECTION"];
+
+export const compileFlags: readonly string[] = [
+  // A compiled program that lacks a permission asks the terminal for it, unless told not to.
+  "--no-prompt",
+  // Names no library: a list holds paths, and the linker's names (`libc.so.6`) are none.
+  "--allow-ffi",
+  `--allow-env=${environment.join(",")}`,
+  // Deno lets every program import code from its own hosts; pk has all of its code in it.
+  "--deny-import",
+  // The code cache is a file of a guessable name in /tmp: whoever creates it first could run code as root.
+  "--no-code-cache",
+];
