@@ -1,0 +1,121 @@
+// Requests and their replies over one netlink socket. Replies are matched by sequence number, so that
+// what is left from an exchange that failed cannot be taken for the answer to the next.
+
+import { ERRNO, KernelError, TransactionError } from "../errors.ts";
+import { NLM_F, NLMSG } from "./constants.ts";
+import { encodeRequest, type Message, readAck, readMessages, type Request } from "./message.ts";
+import { encodeBatch } from "./nfnetlink.ts";
+import type { Transport } from "./transport.ts";
+
+/** A request with its purpose in words, for errors: `add chain "guard"`. */
+export interface NamedRequest extends Request {
+  readonly what: string;
+}
+
+export interface Conversation {
+  /**
+   * Carries out all requests as one transaction, or none.
+   *
+   * @throws {TransactionError} naming the first request that was refused.
+   * @throws {KernelError} ETIMEDOUT when no ack came.
+   */
+  transact(requests: readonly NamedRequest[]): void;
+  /**
+   * Asks once and collects the answer: one message, or all of a dump.
+   *
+   * @throws {KernelError}
+   */
+  ask(request: NamedRequest): Message[];
+}
+
+/** A dump that others' changes interrupted is asked for anew this often. */
+const DUMP_TRIES = 5;
+
+/** A conversation over a socket that nothing else reads from. */
+export function openConversation(transport: Transport): Conversation {
+  let next = 1;
+  const takeSequences = (count: number) => {
+    if (next + count > 0xffff_ffff) next = 1;
+    const first = next;
+    next += count;
+    return first;
+  };
+
+  const transact = (requests: readonly NamedRequest[]) => {
+    if (requests.length === 0) return;
+    const begin = takeSequences(requests.length + 2);
+    const last = begin + requests.length;
+    transport.send(encodeBatch(withFinalAck(requests), begin));
+    let refusal: KernelError | undefined;
+    const refused = new Set<number>();
+    for (const message of replies(transport, begin, last, "wait for the kernel's ack")) {
+      if (message.type !== NLMSG.NLMSG_ERROR) continue;
+      const { errno, message: words } = readAck(message);
+      if (errno !== 0) {
+        const index = message.sequence - begin - 1;
+        refusal ??= new KernelError(requests[index]?.what ?? "change nf_tables", errno, words);
+        refused.add(index);
+      }
+      // An error that names the batch as a whole is the only one that comes.
+      if (message.sequence === last || (errno !== 0 && message.sequence === begin)) break;
+    }
+    if (refusal !== undefined) throw new TransactionError(refusal, refused);
+  };
+
+  const askOnce = (request: NamedRequest): Message[] | "interrupted" => {
+    const sequence = takeSequences(1);
+    const dump = (request.flags & NLM_F.NLM_F_DUMP) === NLM_F.NLM_F_DUMP;
+    transport.send(
+      encodeRequest(
+        dump ? request : { ...request, flags: request.flags | NLM_F.NLM_F_ACK },
+        sequence,
+      ),
+    );
+    const answer: Message[] = [];
+    let interrupted = false;
+    for (const message of replies(transport, sequence, sequence, request.what)) {
+      interrupted ||= (message.flags & NLM_F.NLM_F_DUMP_INTR) !== 0;
+      if (message.type !== NLMSG.NLMSG_ERROR && message.type !== NLMSG.NLMSG_DONE) {
+        answer.push(message);
+        continue;
+      }
+      const { errno, message: words } = readAck(message);
+      if (errno !== 0) throw new KernelError(request.what, errno, words);
+      break;
+    }
+    return interrupted ? "interrupted" : answer;
+  };
+
+  const ask = (request: NamedRequest) => {
+    for (let tries = 0; tries < DUMP_TRIES; tries++) {
+      const answer = askOnce(request);
+      if (answer !== "interrupted") return answer;
+    }
+    throw new KernelError(request.what, ERRNO.EBUSY, "others kept changing it meanwhile");
+  };
+
+  return { transact, ask };
+}
+
+/** Messages whose sequence number is one of ours, as they come, until the caller has enough. */
+function* replies(
+  transport: Transport,
+  first: number,
+  last: number,
+  what: string,
+): Generator<Message> {
+  while (true) {
+    const datagram = transport.receive();
+    if (datagram === undefined) throw new KernelError(what, ERRNO.ETIMEDOUT, "no answer came");
+    for (const message of readMessages(datagram)) {
+      if (message.sequence >= first && message.sequence <= last) yield message;
+    }
+  }
+}
+
+/** Errors always come; one ack, for the last request, says that all went well. */
+function withFinalAck(requests: readonly NamedRequest[]): Request[] {
+  return requests.map((request, index) =>
+    index === requests.length - 1 ? { ...request, flags: request.flags | NLM_F.NLM_F_ACK } : request
+  );
+}
