@@ -1,0 +1,138 @@
+// The statements that pk's rules are made of, in nft's words and as the expressions nft makes of
+// them. Tests load both forms and compare what the kernel lists.
+
+import { accept, drop, goto } from "./expression/immediate.ts";
+import { bitwiseAnd } from "./expression/bitwise.ts";
+import { cmp } from "./expression/cmp.ts";
+import { counter } from "./expression/counter.ts";
+import { CT_STATE_ESTABLISHED, ctState } from "./expression/ct.ts";
+import { bytesU16ne, bytesU32ne, type Expression } from "./expression/expression.ts";
+import { fibDaddrType, RTN_LOCAL } from "./expression/fib.ts";
+import { lookup } from "./expression/lookup.ts";
+import { meta } from "./expression/meta.ts";
+import { payload } from "./expression/payload.ts";
+import { queue, queueTarget } from "./expression/queue.ts";
+import type { Statement } from "./rule.ts";
+
+const IPPROTO_TCP = 6;
+const TCP_FLAGS_OFFSET = 13;
+const ARPHRD_LOOPBACK = 772;
+
+/** Bits of the TCP flags byte, RFC 9293. */
+const TCP_FLAG = { fin: 1, syn: 2, rst: 4, ack: 16 } as const;
+
+/** Fields of a concatenated key, each loaded at a byte offset of the register file. */
+const FIELD = {
+  l4proto: { nft: "meta l4proto", load: (at: number) => meta("l4proto", at) },
+  sport: { nft: "th sport", load: (at: number) => payload("transport", 0, 2, at) },
+  dport: { nft: "th dport", load: (at: number) => payload("transport", 2, 2, at) },
+} as const;
+
+/** Where the source address stands in its header, by family: nfproto, offset, bytes. */
+const SOURCE_ADDRESS = {
+  ip: { nfproto: 2, start: 12, length: 4 },
+  ip6: { nfproto: 10, start: 8, length: 16 },
+} as const;
+
+/** TCP segments with just these of the masked flags: `tcpFlags(["syn"], ["syn", "ack"])`. */
+export function tcpFlags(
+  set: readonly (keyof typeof TCP_FLAG)[],
+  mask: readonly (keyof typeof TCP_FLAG)[],
+): Statement {
+  const bits = (names: readonly (keyof typeof TCP_FLAG)[]) =>
+    Uint8Array.of(names.reduce((sum, name) => sum | TCP_FLAG[name], 0));
+  return {
+    nft: `tcp flags ${set.join(",")} / ${mask.join(",")}`,
+    expressions: [
+      ...isTcp(),
+      payload("transport", TCP_FLAGS_OFFSET, 1),
+      bitwiseAnd(bits(mask)),
+      cmp("eq", bits(set)),
+    ],
+  };
+}
+
+/** Packets whose protocol and destination port are an element of the set. */
+export function destinationIn(set: string): Statement {
+  return {
+    nft: `meta l4proto . th dport @${set}`,
+    expressions: [FIELD.l4proto.load(0), FIELD.dport.load(4), lookup(set)],
+  };
+}
+
+/** Packets whose source address and two more fields are an element of the set. */
+export function sourceIn(
+  family: keyof typeof SOURCE_ADDRESS,
+  fields: readonly [keyof typeof FIELD, keyof typeof FIELD],
+  set: string,
+): Statement {
+  const { nfproto, start, length } = SOURCE_ADDRESS[family];
+  return {
+    nft: `${family} saddr . ${fields.map((field) => FIELD[field].nft).join(" . ")} @${set}`,
+    expressions: [
+      meta("nfproto"),
+      cmp("eq", Uint8Array.of(nfproto)),
+      payload("network", start, length),
+      ...fields.map((field, index) => FIELD[field].load(length + 4 * index)),
+      lookup(set),
+    ],
+  };
+}
+
+/** Everything but loopback. The type of the interface is asked, since `lo` can be renamed. */
+export function notLoopback(): Statement {
+  return {
+    nft: "meta iiftype != loopback",
+    expressions: [
+      meta("iiftype"),
+      cmp("neq", bytesU16ne(ARPHRD_LOOPBACK)),
+    ],
+  };
+}
+
+/** Packets to an address of this host, local services and published container ports alike. */
+export function toLocalAddress(): Statement {
+  return {
+    nft: "fib daddr type local",
+    expressions: [fibDaddrType(), cmp("eq", bytesU32ne(RTN_LOCAL))],
+  };
+}
+
+/** Packets of a connection that connection tracking has seen both ways. */
+export function ctEstablished(): Statement {
+  return {
+    nft: "ct state established",
+    expressions: [
+      ctState(),
+      bitwiseAnd(bytesU32ne(CT_STATE_ESTABLISHED)),
+      cmp("neq", bytesU32ne(0)),
+    ],
+  };
+}
+
+/** Counts packets and bytes that came as far as this. */
+export function counted(): Statement {
+  return { nft: "counter", expressions: [counter()] };
+}
+
+/** Verdict accept, drop, or the way into another chain. */
+export function verdict(kind: "accept" | "drop" | { readonly goto: string }): Statement {
+  if (kind === "accept") return { nft: "accept", expressions: [accept()] };
+  if (kind === "drop") return { nft: "drop", expressions: [drop()] };
+  return { nft: `goto ${kind.goto}`, expressions: [goto(kind.goto)] };
+}
+
+/** Which of the two ways to user space a kernel has: nf_tables' own, or xtables' target. */
+export type QueueKind = "queue" | "xt-target";
+
+/** To user space; with nobody listening the packet goes on. */
+export function toQueue(queueNumber: number, kind: QueueKind): Statement {
+  return {
+    nft: `queue flags bypass to ${queueNumber}`,
+    expressions: [kind === "queue" ? queue(queueNumber) : queueTarget(queueNumber)],
+  };
+}
+
+function isTcp(): Expression[] {
+  return [meta("l4proto"), cmp("eq", Uint8Array.of(IPPROTO_TCP))];
+}
