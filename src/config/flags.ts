@@ -1,0 +1,154 @@
+// Flags as text → Config. As in the kernel module that pk succeeds, a value that is missing or wrong
+// falls back to its default, and for every wrong one there is a finding to be told. Pure.
+
+import {
+  GRANT_MS_MAX,
+  GRANTS_MAX,
+  SEQUENCE_PORTS_MAX,
+  SEQUENCE_PORTS_MIN,
+  SOURCES_MAX,
+  WITHIN_MS,
+} from "../limits.ts";
+import {
+  type Config,
+  type LogFormat,
+  type LogLevel,
+  type Milliseconds,
+  type Port,
+  PUBLIC_SEQUENCE,
+  QUEUE_NUMBER,
+} from "./config.ts";
+
+/** The flags' values as they were typed; undefined where they were not. */
+export interface RawFlags {
+  readonly portSeq?: string | undefined;
+  readonly portDest?: string | undefined;
+  readonly ruleTimer?: string | undefined;
+  readonly queueNum?: string | undefined;
+  readonly logFormat?: string | undefined;
+  readonly logLevel?: string | undefined;
+  readonly tableOwner: boolean;
+}
+
+/** A value that could not be used. */
+export interface Finding {
+  /** "--port-dest" */
+  readonly flag: string;
+  /** As typed. */
+  readonly value: string;
+  readonly reason: string;
+  /** The default that is used instead, as it would be typed. */
+  readonly used: string;
+}
+
+export interface ParsedFlags {
+  readonly config: Config;
+  readonly findings: readonly Finding[];
+  /** The sequence in use is the one that everybody knows. */
+  readonly publicSequence: boolean;
+  /** Why no default can mend this: the guarded port is also one to be knocked. */
+  readonly conflict: string | undefined;
+}
+
+/** What parsing a value comes to: the value, or why it is none. */
+type Parsed<T> = { readonly value: T } | { readonly reason: string };
+
+/** Flags to a configuration, with what was found wrong in them. */
+export function parseFlags(flags: RawFlags): ParsedFlags {
+  const findings: Finding[] = [];
+  const take = <T>(
+    flag: string,
+    text: string | undefined,
+    parse: (text: string) => Parsed<T>,
+    fallback: string,
+  ): T => {
+    const parsed = parse(text ?? fallback);
+    if ("value" in parsed) return parsed.value;
+    findings.push({ flag, value: text ?? "", reason: parsed.reason, used: fallback });
+    return take(flag, fallback, parse, fallback);
+  };
+  const sequence = take("--port-seq", flags.portSeq, parseSequence, PUBLIC_SEQUENCE.join(","));
+  const port = take("--port-dest", flags.portDest, parsePort, "10090");
+  const timeoutMs = take("--rule-timer", flags.ruleTimer, parseTimer, "20000");
+  const queueNumber = take("--queue-num", flags.queueNum, parseQueueNumber, String(QUEUE_NUMBER));
+  const format = take("--log-format", flags.logFormat, parseLogFormat, "text");
+  const level = take("--log-level", flags.logLevel, parseLogLevel, "info");
+  return {
+    config: {
+      doors: [{ sequence, withinMs: WITHIN_MS as Milliseconds, port, timeoutMs }],
+      queueNumber,
+      tableOwner: flags.tableOwner,
+      sourcesMax: SOURCES_MAX,
+      grantsMax: GRANTS_MAX,
+      log: { format, level },
+    },
+    findings,
+    publicSequence: sequence.join() === PUBLIC_SEQUENCE.join(),
+    conflict: sequence.includes(port)
+      ? `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`
+      : undefined,
+  };
+}
+
+const PORT_REASON = "a port is a number from 1 to 65535";
+
+function parsePort(text: string): Parsed<Port> {
+  const value = wholeNumber(text);
+  return value >= 1 && value <= 65_535 ? { value: value as Port } : { reason: PORT_REASON };
+}
+
+function parseSequence(text: string): Parsed<readonly Port[]> {
+  const parsed = text.split(",").map((part) => parsePort(part.trim()));
+  const ports = parsed.flatMap((port) => "value" in port ? [port.value] : []);
+  if (ports.length < parsed.length) return { reason: PORT_REASON };
+  if (ports.length < SEQUENCE_PORTS_MIN || ports.length > SEQUENCE_PORTS_MAX) {
+    const range = `${SEQUENCE_PORTS_MIN} to ${SEQUENCE_PORTS_MAX}`;
+    return { reason: `a sequence has ${range} ports, this one ${ports.length}` };
+  }
+  return { value: ports };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  "": 1,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+function parseTimer(text: string): Parsed<Milliseconds> {
+  const [, digits = "", unit = ""] = /^(\d{1,10})(ms|s|m|h)?$/.exec(text.trim()) ?? [];
+  const value = digits === "" ? Number.NaN : Number(digits) * (UNIT_MS[unit] ?? 1);
+  if (value >= 1 && value <= GRANT_MS_MAX) return { value: value as Milliseconds };
+  return { reason: "a timer is a time from 1 (milliseconds) to 24 days, such as 20000, 20s or 2m" };
+}
+
+function parseQueueNumber(text: string): Parsed<number> {
+  const value = wholeNumber(text);
+  if (value <= 65_535) return { value };
+  return { reason: "a queue number is a number from 0 to 65535" };
+}
+
+function parseLogFormat(text: string): Parsed<LogFormat> {
+  if (text === "text" || text === "json") return { value: text };
+  return { reason: "a log format is text or json" };
+}
+
+function parseLogLevel(text: string): Parsed<LogLevel> {
+  switch (text) {
+    case "debug":
+    case "info":
+    case "warning":
+    case "error":
+      return { value: text };
+    case "warn":
+      return { value: "warning" };
+    default:
+      return { reason: "a log level is debug, info, warning or error" };
+  }
+}
+
+/** Decimal digits only, or NaN: no sign, no point, no 0x, no blanks but around. */
+function wholeNumber(text: string): number {
+  return /^\d{1,6}$/.test(text.trim()) ? Number(text) : Number.NaN;
+}
