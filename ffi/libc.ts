@@ -1,0 +1,82 @@
+// libc: what Deno does not offer or refuses (reads under /proc, locks, poll on foreign descriptors).
+// One choke point turns -1 and errno into a KernelError.
+
+import { KernelError } from "../src/errors.ts";
+import { once, openLibrary } from "./library.ts";
+
+const SYMBOLS = {
+  /** `int *__errno_location(void)` */
+  __errno_location: { parameters: [], result: "pointer" },
+  /** `int open(const char *pathname, int flags, mode_t mode)` */
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  /** `ssize_t read(int fd, void *buf, size_t count)` */
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  /** `ssize_t write(int fd, const void *buf, size_t count)` */
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  /** `int close(int fd)` */
+  close: { parameters: ["i32"], result: "i32" },
+  /** `int mkdir(const char *pathname, mode_t mode)` */
+  mkdir: { parameters: ["buffer", "u32"], result: "i32" },
+  /** `ssize_t readlink(const char *path, char *buf, size_t bufsiz)` */
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
+  /** `int fcntl(int fd, int op, struct flock *lock)` */
+  fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  /** `int kill(pid_t pid, int sig)` */
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  /** `pid_t getppid(void)` */
+  getppid: { parameters: [], result: "i32" },
+  /** `int eventfd(unsigned int initval, int flags)` */
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  /** `int poll(struct pollfd *fds, nfds_t nfds, int timeout)` */
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  /** poll(2) on another thread, so that timers and signals go on meanwhile. */
+  poll_async: {
+    name: "poll",
+    parameters: ["buffer", "usize", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  /** `int socket(int domain, int type, int protocol)` */
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** `ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *, socklen_t)` */
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "isize" },
+  /** `ssize_t recvfrom(int sockfd, void *buf, size_t len, int flags, struct sockaddr *, socklen_t *)` */
+  recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "isize" },
+  /** `int recvmmsg(int sockfd, struct mmsghdr *, unsigned int vlen, int flags, struct timespec *)` */
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  /** `int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen)` */
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+} as const;
+
+/** The functions of libc themselves. */
+export const libc = once(() =>
+  openLibrary("libc.so.6", SYMBOLS, "pk needs the GNU C library; musl (Alpine) is not supported")
+    .symbols
+);
+
+/** errno(3) of this thread, as the last call left it. */
+export function errno(): number {
+  return errnoView()?.getInt32() ?? 0;
+}
+
+// The address is the same for the life of the thread.
+const errnoView = once(() => {
+  const location = libc().__errno_location();
+  return location === null ? undefined : new Deno.UnsafePointerView(location);
+});
+
+/**
+ * The result of a call, or its errno as an error.
+ *
+ * @param operation what was tried, in the imperative: "open /proc/self/status".
+ * @throws {KernelError} when the result is -1.
+ */
+export function check<T extends number | bigint>(operation: string, result: T): T {
+  if (Number(result) === -1) throw new KernelError(operation, errno());
+  return result;
+}
+
+/** Text as C takes it. */
+export function cstringBytes(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${text}\0`);
+}
