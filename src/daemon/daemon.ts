@@ -1,0 +1,244 @@
+// The daemon: queue → parse → step → grants → verdict, one turn after the other, until a signal.
+//
+// **Invariant:** packets are let go only after the kernel has acked the grants they earned, and they
+// are let go whatever happens to those grants.
+
+import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
+import { libmnl, type NetlinkSocket, openNetlinkSocket, SOCKET_BUFFER } from "../../ffi/libmnl.ts";
+import { openPacketQueue, type PacketQueue } from "../../ffi/packet_queue.ts";
+import { openWaiter } from "../../ffi/wait.ts";
+import type { Config } from "../config/config.ts";
+import { HostError, KernelError } from "../errors.ts";
+import { formsOf, install, type Installed, isOwned } from "../firewall/firewall.ts";
+import { BATCH_PACKETS, LINGER_MS, QUEUE_LENGTH_MAX, TURN_MS } from "../limits.ts";
+import { NETLINK, NETLINK_OPTION } from "../netlink/constants.ts";
+import { openConversation } from "../netlink/conversation.ts";
+import { listSessions, parseSession, type Session } from "../netlink/sock_diag.ts";
+import { formatAddress } from "../packet/address.ts";
+import { createGatekeeper } from "./gatekeeper.ts";
+import { lockNamespace, queueHolder, requireNetAdmin, sshSessionPort } from "./host.ts";
+import type { Log } from "./log.ts";
+import { notifyServiceManager } from "./notify.ts";
+import { openTableWatch } from "./table_watch.ts";
+
+/** Netlink messages of one transaction: 100,000 grants fit. */
+const NFTABLES_BUFFER_BYTES = 16 * 1024 * 1024;
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+const BATCHES_MAX = Math.ceil(QUEUE_LENGTH_MAX / BATCH_PACKETS);
+/** After a failure to put the table back. */
+const RETRY_MS = 1_000;
+
+/**
+ * Runs until SIGTERM or SIGINT. Rules and grants stay in the kernel.
+ *
+ * @throws {HostError} before anything was changed, when the host lacks or forbids something.
+ */
+export async function runDaemon(config: Config, log: Log): Promise<void> {
+  libmnl();
+  libnetfilterQueue();
+  requireNetAdmin();
+  using _lock = takeLock();
+  using socket = openNftablesSocket();
+  const kernel = openConversation(socket);
+  using queue = bindQueue(config.queueNumber);
+  using waiter = openWaiter();
+  // Watched from before the table is there, so that no change is missed.
+  using watch = openTableWatch(socket.port);
+  const ports = new Set<number>(config.doors.map((door) => door.port));
+  const sessions = liveSessions(log).filter((session) => ports.has(session.port));
+  const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
+  // Where the kernel protects the table, nobody else can change it.
+  const owned = isOwned(installed.form);
+  if (owned) watch[Symbol.dispose]();
+  waiter.attend(owned ? [queue.fd] : [queue.fd, watch.fd]);
+
+  const gatekeeper = createGatekeeper({ config, kernel, queue, log, key: randomKey() });
+  gatekeeper.adopt(installed.grants, performance.now());
+
+  let stopSignal: string | undefined;
+  const stopListening = onSignals(log, (signal) => {
+    stopSignal = signal;
+    waiter.wake();
+  });
+  announce(config, installed, sessions, log);
+
+  let restoreAtMs = Infinity;
+  while (stopSignal === undefined) {
+    const nowMs = performance.now();
+    const dueMs = Math.min(gatekeeper.dueMs ?? Infinity, restoreAtMs);
+    await waiter.wait(dueMs === Infinity ? undefined : dueMs - nowMs);
+    const turnEndMs = performance.now() + TURN_MS;
+    do {
+      if ((!owned && watch.takeChange()) || restoreAtMs <= performance.now()) {
+        restoreAtMs = restore() ? Infinity : performance.now() + RETRY_MS;
+      }
+      drain();
+    } while (performance.now() < turnEndMs && waiter.linger(LINGER_MS));
+    gatekeeper.tick(performance.now());
+  }
+  drain();
+  gatekeeper.tick(performance.now());
+  log("info", "stopping", {
+    signal: stopSignal,
+    ...gatekeeper.counters(),
+    hint: "guarded ports stay shut and grants end on their time; pk down removes the rules",
+  });
+  // Last of all, since packets that wait when the queue is closed are dropped: what waits still goes on
+  // its way, what comes later passes by a queue without a listener.
+  drain();
+  queue[Symbol.dispose]();
+  stopListening();
+
+  /** Handles what waits, no more than the queue can hold, since more may always come. */
+  function drain(): void {
+    for (let left = BATCHES_MAX; left > 0 && gatekeeper.handleBatch(performance.now()); left--);
+  }
+
+  function restore(): boolean {
+    const startMs = performance.now();
+    try {
+      install(kernel, config, [installed.form], sessions, gatekeeper.openGrants(startMs));
+      log("warning", "restored", {
+        reason: "somebody else changed the table pk",
+        tookMs: Math.round(performance.now() - startMs),
+      });
+      return true;
+    } catch (error) {
+      if (!(error instanceof KernelError) && !(error instanceof HostError)) throw error;
+      log("error", "restore failed", { reason: error.message });
+      return false;
+    }
+  }
+}
+
+function takeLock(): Disposable {
+  const lock = lockNamespace();
+  if (!("holder" in lock)) return lock;
+  // A holder in another pid namespace has no number here.
+  const name = lock.holder > 0 ? `process ${lock.holder}` : "in another container";
+  throw new HostError(
+    `Another pk (${name}) runs in this network namespace`,
+    "One pk can guard one namespace; stop the other first (pk down)",
+  );
+}
+
+/** The one socket that owns the table and writes to it, for the daemon's life. */
+export function openNftablesSocket(): NetlinkSocket {
+  const socket = openNetfilterSocket();
+  try {
+    socket.setOption("NETLINK_EXT_ACK", NETLINK_OPTION.NETLINK_EXT_ACK, 1);
+    socket.setOption("NETLINK_CAP_ACK", NETLINK_OPTION.NETLINK_CAP_ACK, 1);
+    socket.setBuffer(SOCKET_BUFFER.SO_SNDBUFFORCE, NFTABLES_BUFFER_BYTES);
+    socket.setBuffer(SOCKET_BUFFER.SO_RCVBUFFORCE, NFTABLES_BUFFER_BYTES);
+  } catch (error) {
+    socket[Symbol.dispose]();
+    if (!(error instanceof KernelError && error.code === "EPERM")) throw error;
+    throw new HostError(
+      "pk may not change packet filters in this network namespace",
+      "It needs CAP_NET_ADMIN in the user namespace that owns the network namespace",
+    );
+  }
+  return socket;
+}
+
+function openNetfilterSocket(): NetlinkSocket {
+  try {
+    return openNetlinkSocket(NETLINK.NETLINK_NETFILTER);
+  } catch (error) {
+    if (!(error instanceof KernelError && error.code === "EPROTONOSUPPORT")) throw error;
+    throw new HostError(
+      "This kernel has no netfilter netlink",
+      "Load it (modprobe nfnetlink), or use a kernel with CONFIG_NETFILTER_NETLINK",
+    );
+  }
+}
+
+function bindQueue(queueNumber: number): PacketQueue {
+  const holder = queueHolder(queueNumber);
+  try {
+    return openPacketQueue(queueNumber);
+  } catch (error) {
+    // The kernel answers the same for a queue that is taken and for a missing capability, which
+    // was asked before.
+    if (!(error instanceof KernelError && error.code === "EPERM")) throw error;
+    throw new HostError(
+      `Queue ${queueNumber} is taken by ${holder ?? "another process"}`,
+      "Stop that process, or choose another number (--queue-num)",
+    );
+  }
+}
+
+/** Connections that exist before pk guards, which connection tracking may not know. */
+function liveSessions(log: Log): Session[] {
+  try {
+    using socket = openNetlinkSocket(NETLINK.NETLINK_SOCK_DIAG);
+    const diag = openConversation(socket);
+    return listSessions().flatMap((request) => diag.ask(request).map(parseSession));
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    log("warning", "sessions unknown", {
+      reason: error.message,
+      hint: "live connections to guarded ports go on only where connection tracking knows them; " +
+        "load the modules inet_diag and tcp_diag",
+    });
+    return [];
+  }
+}
+
+function announce(
+  config: Config,
+  installed: Installed,
+  sessions: readonly Session[],
+  log: Log,
+): void {
+  const ports = config.doors.map((door) => door.port);
+  const sshPort = sshSessionPort(Deno.env.get("SSH_CONNECTION"));
+  if (sshPort !== undefined && ports.some((port) => port === sshPort)) {
+    log("warning", "guards your ssh session", {
+      port: sshPort,
+      hint: "this session lives on, new ones need the knock: try it from a second terminal " +
+        "before you close this one; pk down undoes everything",
+    });
+  }
+  for (const { source, port } of sessions.slice(0, SESSIONS_SHOWN)) {
+    log("debug", "inherited", { source: formatAddress(source), port });
+  }
+  log("info", "ready", {
+    port: ports.length === 1 ? Number(ports[0]) : ports.join(","),
+    queue: config.queueNumber,
+    adopted: installed.adopted,
+    grants: installed.grants.length,
+    inherited: sessions.length,
+    owner: isOwned(installed.form),
+    queueKind: installed.form.queueKind,
+    hint: "pk only shuts: the host's own firewall must allow the guarded port",
+  });
+  try {
+    notifyServiceManager("READY=1");
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    log("warning", "service manager not told", { reason: error.message });
+  }
+}
+
+const SESSIONS_SHOWN = 20;
+
+/**
+ * Listens for the signals that stop. SIGHUP, which a terminal sends when it goes away, does not:
+ * without the daemon nobody new could come in, not even who closed that terminal by mistake.
+ */
+function onSignals(log: Log, stop: (signal: string) => void): () => void {
+  const handlers = SIGNALS.map((signal) => [signal, () => stop(signal)] as const);
+  const hangup = () => log("info", "hangup ignored", { hint: "stop pk with SIGTERM or pk down" });
+  for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
+  Deno.addSignalListener("SIGHUP", hangup);
+  return () => {
+    for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);
+    Deno.removeSignalListener("SIGHUP", hangup);
+  };
+}
+
+function randomKey(): [number, number] {
+  const words = crypto.getRandomValues(new Uint32Array(2));
+  return [words[0] ?? 0, words[1] ?? 0];
+}

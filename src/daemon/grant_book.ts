@@ -1,0 +1,123 @@
+// What the daemon knows of open grants: for the log lines `expired` and `refused`, and to write them
+// anew where somebody took the table away. The kernel alone decides; it ends them without telling.
+
+import type { Grant } from "../firewall/grant.ts";
+import type { Source } from "../packet/header.ts";
+
+export interface GrantBook {
+  /** Notes a grant, or a new time for one. */
+  add(grant: Grant, nowMs: number): void;
+  has(source: Readonly<Source>, port: number, nowMs: number): boolean;
+  /** Takes out the grants whose time is over. */
+  takeExpired(nowMs: number): Grant[];
+  /** All that are open, with what is left of their time. */
+  open(nowMs: number): Grant[];
+  /** When the next one ends, or undefined. */
+  readonly nextEndMs: number | undefined;
+  readonly size: number;
+}
+
+interface Entry {
+  readonly key: Key;
+  readonly grant: Grant;
+  readonly endMs: number;
+}
+
+type Key = number | string;
+
+/** An empty book. */
+export function createGrantBook(): GrantBook {
+  const entries = new Map<Key, Entry>();
+  const ends = createHeap();
+  const isCurrent = (entry: Entry) => entries.get(entry.key) === entry;
+  return {
+    add(grant, nowMs) {
+      const key = keyOf(grant.source, grant.port);
+      const entry = { key, grant, endMs: nowMs + grant.timeoutMs };
+      entries.set(key, entry);
+      ends.push(entry);
+      // Renewed grants leave their old ends behind.
+      if (ends.size > 2 * entries.size + 64) ends.keep(isCurrent);
+    },
+    has(source, port, nowMs) {
+      if (entries.size === 0) return false;
+      const entry = entries.get(keyOf(source, port));
+      return entry !== undefined && entry.endMs > nowMs;
+    },
+    takeExpired(nowMs) {
+      const expired: Grant[] = [];
+      for (
+        let entry = ends.top();
+        entry !== undefined && entry.endMs <= nowMs;
+        entry = ends.top()
+      ) {
+        ends.pop();
+        if (!isCurrent(entry)) continue;
+        entries.delete(entry.key);
+        expired.push(entry.grant);
+      }
+      return expired;
+    },
+    open: (nowMs) =>
+      [...entries.values()]
+        .filter((entry) => entry.endMs > nowMs)
+        .map(({ grant, endMs }) => ({ ...grant, timeoutMs: endMs - nowMs })),
+    get nextEndMs() {
+      return ends.top()?.endMs;
+    },
+    get size() {
+      return entries.size;
+    },
+  };
+}
+
+/** IPv4 and port fit into one number, which costs no allocation in a flood. */
+function keyOf(source: Readonly<Source>, port: number): Key {
+  if (source.family === 4) return source.word3 * 0x1_0000 + port;
+  return `${source.word0},${source.word1},${source.word2},${source.word3},${port}`;
+}
+
+/** A binary heap with the earliest end on top. */
+function createHeap() {
+  let heap: Entry[] = [];
+  const get = (index: number) => heap[index] as Entry;
+  const swap = (a: number, b: number) => {
+    [heap[a], heap[b]] = [get(b), get(a)];
+  };
+  const sink = (start: number) => {
+    for (let index = start;;) {
+      let least = index;
+      for (const child of [2 * index + 1, 2 * index + 2]) {
+        if (child < heap.length && get(child).endMs < get(least).endMs) least = child;
+      }
+      if (least === index) return;
+      swap(index, least);
+      index = least;
+    }
+  };
+  return {
+    get size() {
+      return heap.length;
+    },
+    top: () => heap[0],
+    push(entry: Entry) {
+      heap.push(entry);
+      for (let index = heap.length - 1; index > 0;) {
+        const parent = (index - 1) >> 1;
+        if (get(parent).endMs <= get(index).endMs) return;
+        swap(index, parent);
+        index = parent;
+      }
+    },
+    pop() {
+      const last = heap.pop();
+      if (last === undefined || heap.length === 0) return;
+      heap[0] = last;
+      sink(0);
+    },
+    keep(wanted: (entry: Entry) => boolean) {
+      heap = heap.filter(wanted);
+      for (let index = heap.length >> 1; index >= 0; index--) sink(index);
+    },
+  };
+}

@@ -1,0 +1,73 @@
+// What has to be known of the host before anything is touched: rights, the other pk, the ssh session.
+// Reads under /proc go through libc.
+
+import { type FileLock, lockFile, makeFolder, readLink, readTextFile } from "../../ffi/file.ts";
+import { parentPid } from "../../ffi/process.ts";
+import { HostError, KernelError } from "../errors.ts";
+import { decodeQueueStatus } from "../nfqueue/queue_status.ts";
+
+const CAP_NET_ADMIN = 12n;
+const RUN_FOLDER = "/run/pk";
+const ANCESTORS_MAX = 16;
+
+/** @throws {HostError} when CAP_NET_ADMIN is not among the effective capabilities. */
+export function requireNetAdmin(): void {
+  const status = readTextFile("/proc/self/status") ?? "";
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  if (effective !== undefined && (BigInt(`0x${effective}`) >> CAP_NET_ADMIN & 1n) === 1n) return;
+  throw new HostError(
+    "pk has no CAP_NET_ADMIN, the right to change packet filters",
+    "Start it as root (sudo pk …), or use the systemd unit pk.service",
+  );
+}
+
+/**
+ * The lock of pk in this network namespace, or the pid of the pk that has it.
+ *
+ * @throws {HostError} when the lock file cannot be made.
+ */
+export function lockNamespace(): FileLock | { readonly holder: number } {
+  // "net:[4026531840]": the number of the namespace
+  const namespace = /\d+/.exec(readLink("/proc/self/ns/net"))?.[0] ?? "0";
+  try {
+    makeFolder(RUN_FOLDER, 0o700);
+    return lockFile(`${RUN_FOLDER}/net-${namespace}.lock`);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    throw new HostError(
+      error.message,
+      `pk keeps its lock in ${RUN_FOLDER}: make that folder writable for it`,
+    );
+  }
+}
+
+/** "process 4711 (name)" for who listens at a queue; undefined where nobody does. */
+export function queueHolder(queueNumber: number): string | undefined {
+  const text = readTextFile("/proc/self/net/netfilter/nfnetlink_queue") ?? "";
+  const queue = decodeQueueStatus(text).find((status) => status.queueNumber === queueNumber);
+  if (queue === undefined) return undefined;
+  // The port of a process's first netlink socket is its pid; of further ones it is not.
+  const name = readTextFile(`/proc/${queue.peerPortId}/comm`)?.trim().replace(
+    /[^\x21-\x7e]+/g,
+    "?",
+  );
+  return name === undefined ? "another process" : `process ${queue.peerPortId} (${name})`;
+}
+
+/**
+ * The server's port of the ssh session in which pk was started, or undefined. `sudo` takes
+ * SSH_CONNECTION out of the environment, so the processes above this one are asked as well.
+ */
+export function sshSessionPort(own: string | undefined): number | undefined {
+  let connection = own;
+  let pid = parentPid();
+  for (let count = 0; connection === undefined && pid > 1 && count < ANCESTORS_MAX; count++) {
+    const environment = readTextFile(`/proc/${pid}/environ`)?.split("\0") ?? [];
+    connection = environment.find((entry) => entry.startsWith("SSH_CONNECTION="))?.slice(
+      "SSH_CONNECTION=".length,
+    );
+    pid = Number(/^PPid:\s*(\d+)$/m.exec(readTextFile(`/proc/${pid}/status`) ?? "")?.[1] ?? 0);
+  }
+  const port = Number(connection?.split(" ")[3]);
+  return Number.isInteger(port) ? port : undefined;
+}
