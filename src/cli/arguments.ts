@@ -1,0 +1,122 @@
+// The command line: what may be typed, and its help.
+
+import {
+  command,
+  constant,
+  formatMessage,
+  type InferValue,
+  lineBreak,
+  message,
+  object,
+  option,
+  optional,
+  or,
+  runParserSync,
+  string,
+} from "@optique/core";
+import { UsageError } from "../errors.ts";
+
+/** Any text but a flag: in `--port-seq --strict` the ports were forgotten. */
+function value(metavar: "PORTS" | "PORT" | "TIME" | "FORMAT" | "LEVEL" | "N") {
+  const needed = message`requires ${metavar}, not another flag`;
+  return string({ metavar, pattern: /^(?!--)/, errors: { patternMismatch: needed } });
+}
+
+const run = object({
+  command: constant("run"),
+  portSeq: optional(option("--port-seq", value("PORTS"), {
+    description:
+      message`2 to 10 TCP ports to be knocked, in this order. Default: 80,81,82,83,84,85,86,87, which everybody knows`,
+  })),
+  portDest: optional(option("--port-dest", value("PORT"), {
+    description: message`The guarded TCP port. Default: 10090`,
+  })),
+  ruleTimer: optional(option("--rule-timer", value("TIME"), {
+    description:
+      message`How long the port stays open for who knocked: milliseconds, or 20s, 2m. Default: 20000`,
+  })),
+  strict: option("--strict", {
+    description: message`Refuse a wrong value instead of using its default`,
+  }),
+  dryRun: option("--dry-run", {
+    description: message`Print the ruleset as nft text and touch nothing; needs no privilege`,
+  }),
+  logFormat: optional(option("--log-format", value("FORMAT"), {
+    description: message`text or json, one event a line on standard error. Default: text`,
+  })),
+  logLevel: optional(option("--log-level", value("LEVEL"), {
+    description: message`debug, info, warning or error. Default: info`,
+  })),
+  queueNum: optional(option("--queue-num", value("N"), {
+    description: message`Number of the netfilter queue. Default: 27085`,
+  })),
+  // For tests on kernels that could protect the table: take the way of those that cannot.
+  noTableOwner: option("--no-table-owner", { hidden: true }),
+});
+
+const down = command("down", object({ command: constant("down") }), {
+  brief: message`Stop pk and remove everything it has put into the kernel`,
+  description:
+    message`Stops the pk that runs in this network namespace, if one does, and removes the table inet pk with all rules and grants. The host is as it was before pk.`,
+});
+
+const all = or(down, run);
+
+export type Arguments = InferValue<typeof all>;
+
+/** What was asked for: a command with its flags, or text for standard output. */
+export type Request = { readonly arguments: Arguments } | { readonly output: string };
+
+/**
+ * Reads the command line.
+ *
+ * @throws {UsageError} for what cannot be understood, with the nearest thing that can.
+ */
+export function parseArguments(args: readonly string[], version: string): Request {
+  const output: string[] = [];
+  // An alternative of nothing matches nothing: without arguments pk runs.
+  const parser = args.length === 0 ? run : all;
+  const parsed = runParserSync<typeof all, undefined, never>(
+    parser as typeof all,
+    "pk",
+    args.map(moduleSpelling),
+    {
+      colors: false,
+      maxWidth: 90,
+      aboveError: "none",
+      stdout: (text) => output.push(text),
+      stderr: () => {},
+      help: { option: { names: ["--help", "-h"] }, onShow: () => undefined },
+      version: {
+        value: `pk ${version}`,
+        option: { names: ["--version", "-V"] },
+        onShow: () => undefined,
+      },
+      onError: (_code, words) => {
+        const line = formatMessage(words, { quotes: false }).replace(/\s+/g, " ").trim();
+        throw new UsageError(line, "See pk --help");
+      },
+      brief: message`pk hides TCP ports and opens them to who knocks: a secret sequence of ports.`,
+      description:
+        message`Without a command, pk guards a port in the foreground until it is stopped.`,
+      examples: [
+        ...message`pk --port-seq 7000,8000,9000 --port-dest 22 --rule-timer 20s`,
+        lineBreak(),
+        ...message`pk --port-seq 7000,8000,9000 --port-dest 22 --dry-run`,
+        lineBreak(),
+        ...message`pk down`,
+      ],
+      footer:
+        message`When pk stops, guarded ports stay shut; pk down opens everything again. Exit codes: 0 ended as asked, 1 the host lacks or forbids something, 2 wrong usage.`,
+    },
+  );
+  return parsed === undefined ? { output: output.join("\n") } : { arguments: parsed };
+}
+
+/** The kernel module's parameters were spelled with underscores. */
+function moduleSpelling(argument: string): string {
+  return argument.replace(
+    /^--(port_seq|port_dest|rule_timer)(?=$|=)/,
+    (flag) => flag.replace("_", "-"),
+  );
+}

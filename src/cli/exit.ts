@@ -1,0 +1,10 @@
+// Exit codes, as --help lists them and pk.service knows them.
+
+export const EXIT = {
+  /** Ended as asked. */
+  ok: 0,
+  /** The host lacks or forbids something, or a bug. */
+  failure: 1,
+  /** Wrong usage: starting again the same way cannot help. */
+  usage: 2,
+} as const;
