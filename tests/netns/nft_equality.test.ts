@@ -1,0 +1,189 @@
+// Our transactions against the same as text through `nft -f`: what the kernel then lists has to be
+// the same, for each object alone and for the whole ruleset. Each side in a namespace of its own.
+//
+//     namespace a: before.nft, then our transaction  ─┐
+//                                                     ├─ nft --stateless list ruleset: equal?
+//     namespace b: before.nft, then the command      ─┘
+
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { parseFlags } from "../../src/config/flags.ts";
+import { rulesetOf, rulesetText } from "../../src/firewall/ruleset.ts";
+import { netnsTest } from "../support/cases.ts";
+import { enter, inside, must, run } from "../support/netns.ts";
+import { type NftObject, nftText, objects } from "../support/nft_objects.ts";
+import { PK } from "../support/pk.ts";
+
+const TRANSACT = new URL("../support/transact.ts", import.meta.url).pathname;
+const PORT_SEQ = "7000,8000,7000,9000";
+const PORT_DEST = "2222";
+/** The statement that needs CONFIG_NFT_QUEUE, as written and as nft lists either form of it. */
+const QUEUE_STATEMENT = / (queue|xt target) .*$/gm;
+
+netnsTest("kernel: each object of ours is listed as nft's own", async (t) => {
+  await using pair = await createPair();
+  for (const object of objects.filter(({ notListed }) => notListed === undefined)) {
+    await t.step(object.command, async () => {
+      await pair.clear();
+      for (const ns of [pair.ours, pair.nft]) await load(ns, nftText(object.before));
+      await transact(pair.ours, "object", object.name);
+      await load(pair.nft, nftText([object.command]));
+      strictEqual(await list(pair.ours), await list(pair.nft));
+      if (!/^(delete|flush) /.test(object.command)) await changes(pair.ours, object);
+    });
+  }
+});
+
+netnsTest("kernel: the ruleset installed is the one --dry-run prints", async (t) => {
+  await using pair = await createPair();
+  const flags = { portSeq: PORT_SEQ, portDest: PORT_DEST, tableOwner: false };
+  const text = rulesetText(rulesetOf(parseFlags(flags).config, "queue"), false);
+  const dryRun = await must(PK, "--dry-run", ...cliFlags(), "--no-table-owner");
+  strictEqual(dryRun, text);
+
+  const queue = await hasQueue(pair.nft);
+  const cut = (listing: string) => queue ? listing : listing.replace(QUEUE_STATEMENT, "");
+  const name = queue ? "in full" : "without the queue statement, which this kernel refuses";
+  await t.step(name, async () => {
+    await load(pair.nft, cut(text));
+    const installed = JSON.parse(await transact(pair.ours, "install", PORT_SEQ, PORT_DEST));
+    strictEqual(installed.form.queueKind, queue ? "queue" : "xt-target");
+    const ours = await list(pair.ours);
+    match(ours, /queue .*27085/, "our rule has the queue in one form or the other");
+    strictEqual(cut(ours), cut(await list(pair.nft)));
+  });
+
+  await t.step("with owner and persist, the flags are all that differs", async () => {
+    await pair.clear();
+    await load(pair.nft, cut(text));
+    const { form } = JSON.parse(
+      await transact(pair.ours, "install", PORT_SEQ, PORT_DEST, "owner"),
+    );
+    const ours = await list(pair.ours);
+    strictEqual(/^\tflags/m.test(ours), form.flags !== 0);
+    // nft 1.0.6 does not know `persist` and prints no name behind `flags`.
+    const rest = (listing: string) =>
+      cut(listing).replace(/^\tflags.*\n/m, "").replace(/\n+/g, "\n");
+    strictEqual(rest(ours), rest(await list(pair.nft)));
+  });
+
+  await t.step("pk --dry-run | nft -f -", async () => {
+    await pair.clear();
+    await load(pair.nft, cut(await must(PK, "--dry-run", ...cliFlags())));
+    match(await list(pair.nft), /chain gate/);
+  });
+});
+
+netnsTest("kernel: what nft made is read as it is", async () => {
+  await using pair = await createPair();
+  await load(
+    pair.nft,
+    `table inet t {
+      comment "pk/1"
+      set g4 { type ipv4_addr . inet_proto . inet_service; size 77; flags timeout; }
+      set p { type inet_proto . inet_service; elements = { tcp . 443 } }
+    }
+    add element inet t g4 { 192.0.2.1 . tcp . 22 timeout 20s expires 9s, 192.0.2.2 . tcp . 23 }`,
+  );
+  const { table, sets, elements } = JSON.parse(await transact(pair.nft, "read"));
+  deepStrictEqual(table, { name: "t", flags: 0, comment: "pk/1" });
+  deepStrictEqual(sets, [
+    { name: "g4", keyType: 7 << 12 | 12 << 6 | 13, keyLength: 12, timeout: true, size: 77 },
+    { name: "p", keyType: 12 << 6 | 13, keyLength: 8, timeout: false },
+  ]);
+  deepStrictEqual(elements[1], [{ key: "06000000" + "01bb0000" }]);
+  const [first, second] = elements[0].toSorted((a: Read, b: Read) => a.key.localeCompare(b.key));
+  strictEqual(first.key, "c0000201" + "06000000" + "00160000");
+  ok(first.timeoutMs > 5_000 && first.timeoutMs <= 9_000, `${first.timeoutMs} ms are left`);
+  deepStrictEqual(second, { key: "c0000202" + "06000000" + "00170000" });
+});
+
+netnsTest("kernel: renewing gives the element its whole time again", async () => {
+  await using pair = await createPair();
+  const renew = objects.find(({ name }) => name === "element_renew");
+  ok(renew);
+  await load(pair.ours, nftText(renew.before));
+  const [[before]] = JSON.parse(await transact(pair.ours, "read")).elements;
+  ok(before.timeoutMs > 3_500_000, "an hour");
+  await transact(pair.ours, "object", renew.name);
+  const [[after]] = JSON.parse(await transact(pair.ours, "read")).elements;
+  ok(after.timeoutMs > 15_000 && after.timeoutMs <= 20_000, `${after.timeoutMs} ms are left`);
+});
+
+interface Read {
+  readonly key: string;
+  readonly timeoutMs?: number;
+}
+
+/** Two empty namespaces, gone at the end of the scope. */
+interface Pair extends AsyncDisposable {
+  readonly ours: string;
+  readonly nft: string;
+  clear(): Promise<void>;
+}
+
+async function createPair(): Promise<Pair> {
+  const name = `pk-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const pair = { ours: `${name}-ours`, nft: `${name}-nft` };
+  const clear = async () => {
+    for (const ns of [pair.ours, pair.nft]) {
+      await run("ip", "netns", "delete", ns);
+      await must("ip", "netns", "add", ns);
+    }
+  };
+  await clear();
+  return {
+    ...pair,
+    clear,
+    async [Symbol.asyncDispose]() {
+      for (const ns of [pair.ours, pair.nft]) await run("ip", "netns", "delete", ns);
+    },
+  };
+}
+
+/** Runs our code in a namespace; its line of JSON. */
+async function transact(ns: string, ...args: string[]): Promise<string> {
+  const deno = [Deno.execPath(), "run", "--frozen", "--allow-ffi", "--allow-env", TRANSACT];
+  return await must(...enter(ns), ...deno, ...args);
+}
+
+async function load(ns: string, text: string): Promise<void> {
+  const child = new Deno.Command("nsenter", {
+    args: [`--net=/run/netns/${ns}`, "nft", "-f", "-"],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(text));
+  await writer.close();
+  const { success, stderr } = await child.output();
+  ok(success, new TextDecoder().decode(stderr));
+}
+
+/** What nft lists, without what counts or ticks. Elements are sorted: the kernel hashes them anew. */
+async function list(ns: string): Promise<string> {
+  const text = await must(...enter(ns), "nft", "--stateless", "list", "ruleset");
+  return text.replaceAll(/elements = \{([^}]*)\}/g, (_, elements: string) => {
+    const sorted = elements.split(",").map((element) => element.trim()).sort();
+    return `elements = { ${sorted.join(", ")} }`;
+  });
+}
+
+/** An object that is listed the same as nothing would prove nothing. */
+async function changes(ns: string, { before }: NftObject): Promise<void> {
+  const after = await list(ns);
+  await must(...enter(ns), "nft", "flush", "ruleset");
+  await load(ns, nftText(before));
+  ok(after !== await list(ns));
+}
+
+async function hasQueue(ns: string): Promise<boolean> {
+  await load(ns, "add table inet q\nadd chain inet q c");
+  const { code } = await inside(ns, "nft", "add rule inet q c queue flags bypass to 27085");
+  await must(...enter(ns), "nft", "delete table inet q");
+  return code === 0;
+}
+
+function cliFlags(): string[] {
+  return ["--port-seq", PORT_SEQ, "--port-dest", PORT_DEST];
+}
