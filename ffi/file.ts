@@ -73,9 +73,7 @@ export function makeFolder(path: string, mode: number): void {
 }
 
 /** A lock that ends with the process, however it ends. */
-export interface FileLock extends Disposable {
-  readonly path: string;
-}
+export type FileLock = Disposable;
 
 /**
  * Takes the lock of a file, which is made where it is not there (fcntl(2), F_SETLK).
@@ -89,7 +87,6 @@ export function lockFile(path: string): FileLock | { readonly holder: number } {
   if (libc().fcntl(fd, F.F_SETLK, flock(F_WRLCK)) === 0) {
     let open = true;
     return {
-      path,
       [Symbol.dispose]() {
         if (open) libc().close(fd);
         open = false;

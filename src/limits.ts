@@ -16,7 +16,7 @@ export const EXTENSION_HEADERS_MAX = 8;
  */
 export const REPEATED_MS = 120_000;
 
-/** Attempts remembered at once: 100 bytes each, 6 MB when all are touched. */
+/** Attempts remembered at once: 113 bytes each with eight knocks, 7.4 MB when all are touched. */
 export const SOURCES_MAX = 65_536;
 
 /** Attempts of one IPv6 /64, which is what one customer has: 2^64 addresses cost nothing. */

@@ -40,14 +40,6 @@ export function flushChain(table: string, chain: string): Operation {
   ]);
 }
 
-/** Asks for the rules of a chain. */
-export function listRules(table: string, chain: string): Operation {
-  return operation(`read chain "${chain}"`, NFT_MSG.NFT_MSG_GETRULE, NLM_F.NLM_F_DUMP, [
-    text(NFTA_RULE.NFTA_RULE_TABLE, table),
-    text(NFTA_RULE.NFTA_RULE_CHAIN, chain),
-  ]);
-}
-
 /** The rule in nft's words. */
 export function ruleText(rule: Rule): string {
   return rule.statements.map((statement) => statement.nft).join(" ");

@@ -123,6 +123,7 @@ netnsTest("a stopped pk (SIGSTOP, 5 s) opens nothing and blocks nothing for good
       intervalMs: 5,
     })
   );
+  // A SYN to a knock port waits with the stopped daemon: the time is told, not wished away.
   const services = FAMILIES.map((family) =>
     stage.client.connect({
       host: family.server,

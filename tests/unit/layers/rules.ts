@@ -23,7 +23,6 @@ const pure = [
   "src/nftables/",
   "src/nfqueue/",
   "src/knock/",
-  "src/table/",
   "src/config/",
   "src/firewall/",
   "src/errors.ts",
@@ -64,12 +63,6 @@ export const importRules: readonly ImportRule[] = [
     never: ["src/"],
     except: ["src/packet/", "src/bytes/", ...foundations],
     reason: "parsing a packet depends on the packet only",
-  },
-  {
-    from: ["src/table/"],
-    never: ["src/"],
-    except: ["src/table/", "src/packet/", "src/bytes/", ...foundations],
-    reason: "the table holds sources and knows nothing of what they did",
   },
   {
     from: ["src/netlink/"],
@@ -132,7 +125,7 @@ export const wordRules: readonly WordRule[] = [
     reason: "a pure layer that says Deno can do I/O",
   },
   {
-    in: ["src/knock/", "src/table/"],
+    in: ["src/knock/"],
     never: /\b(Date|performance|setTimeout|setInterval|Math\.random)\b/,
     reason: "time is in the event and chance in the parameters, so that every run can be repeated",
   },
