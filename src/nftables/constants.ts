@@ -21,6 +21,9 @@ export const NFT_MSG = {
   NFT_MSG_DELSETELEM: 14,
   NFT_MSG_NEWGEN: 15,
   NFT_MSG_GETGEN: 16,
+  NFT_MSG_NEWOBJ: 18,
+  NFT_MSG_GETOBJ: 19,
+  NFT_MSG_DELOBJ: 20,
 } as const;
 
 export const NFT_TABLE_F = {
@@ -74,10 +77,11 @@ export const NFTA_SET = {
   NFTA_SET_KEY_LEN: 5,
   NFTA_SET_DESC: 9,
   NFTA_SET_ID: 10,
+  NFTA_SET_TIMEOUT: 11,
   NFTA_SET_USERDATA: 13,
 } as const;
 
-export const NFT_SET_F = { NFT_SET_TIMEOUT: 0x10 } as const;
+export const NFT_SET_F = { NFT_SET_TIMEOUT: 0x10, NFT_SET_EVAL: 0x20 } as const;
 
 export const NFTA_SET_DESC_SIZE = 1;
 
@@ -92,6 +96,19 @@ export const NFTA_SET_ELEM = {
   NFTA_SET_ELEM_TIMEOUT: 4,
   NFTA_SET_ELEM_EXPIRATION: 5,
 } as const;
+
+export const NFTA_OBJ = {
+  NFTA_OBJ_TABLE: 1,
+  NFTA_OBJ_NAME: 2,
+  NFTA_OBJ_TYPE: 3,
+  NFTA_OBJ_DATA: 4,
+} as const;
+
+/** Types of a stateful object: a rule names it, and it lives on without the rule. */
+export const NFT_OBJECT = { NFT_OBJECT_COUNTER: 1 } as const;
+
+/** Of the expression and of the object alike. */
+export const NFTA_COUNTER = { NFTA_COUNTER_BYTES: 1, NFTA_COUNTER_PACKETS: 2 } as const;
 
 /** Registers: the verdict, the first of 16 bytes, the first of 4 bytes over the same memory. */
 export const NFT_REG = { NFT_REG_VERDICT: 0, NFT_REG_1: 1, NFT_REG32_00: 8 } as const;

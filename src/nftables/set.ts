@@ -6,10 +6,12 @@ import {
   getNested,
   getText,
   getU32be,
+  getU64be,
   nested,
   raw,
   text,
   u32be,
+  u64be,
 } from "../netlink/attribute.ts";
 import { NLM_F } from "../netlink/constants.ts";
 import { NFT_MSG, NFT_SET_F, NFTA_SET, NFTA_SET_DESC_SIZE } from "./constants.ts";
@@ -31,21 +33,34 @@ export interface NftSet {
   readonly key: readonly FieldType[];
   /** Elements may have a timeout. */
   readonly timeout: boolean;
+  /**
+   * The timeout of elements that come without one; undefined is none. Whole seconds: the kernel
+   * counts in its own ticks and would list anything finer as something else.
+   */
+  readonly timeoutMs?: number;
+  /** Rules add elements. Name a size then: the kernel makes no bound a bound of 65535. */
+  readonly dynamic?: true;
   /** Most elements it takes; undefined is no bound. */
   readonly size?: number;
 }
 
-/** Creates the set, or changes nothing where it stands already with the same key. */
+/**
+ * Creates the set. One that stands already with the same key and flags keeps its elements; a new
+ * kernel (6.18 does) gives it this timeout. With other flags: EEXIST.
+ */
 export function addSet(table: string, set: NftSet, id: number): Operation {
   const attributes = [
     text(NFTA_SET.NFTA_SET_TABLE, table),
     text(NFTA_SET.NFTA_SET_NAME, set.name),
-    u32be(NFTA_SET.NFTA_SET_FLAGS, set.timeout ? NFT_SET_F.NFT_SET_TIMEOUT : 0),
+    u32be(NFTA_SET.NFTA_SET_FLAGS, flagsOf(set)),
     u32be(NFTA_SET.NFTA_SET_KEY_TYPE, keyType(set.key)),
     u32be(NFTA_SET.NFTA_SET_KEY_LEN, keyLength(set.key)),
     u32be(NFTA_SET.NFTA_SET_ID, id),
     raw(NFTA_SET.NFTA_SET_USERDATA, KEY_IN_NETWORK_ORDER),
   ];
+  if (set.timeoutMs !== undefined) {
+    attributes.push(u64be(NFTA_SET.NFTA_SET_TIMEOUT, BigInt(set.timeoutMs)));
+  }
   if (set.size !== undefined) {
     attributes.push(nested(NFTA_SET.NFTA_SET_DESC, [u32be(NFTA_SET_DESC_SIZE, set.size)]));
   }
@@ -66,22 +81,35 @@ export interface SetLayout {
   readonly keyType: number;
   readonly keyLength: number;
   readonly timeout: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly dynamic: boolean;
   readonly size: number | undefined;
 }
 
 /** The layout of a set of ours. */
-export function layoutOf({ name, key, timeout, size }: NftSet): SetLayout {
-  return { name, keyType: keyType(key), keyLength: keyLength(key), timeout, size };
+export function layoutOf({ name, key, timeout, timeoutMs, dynamic, size }: NftSet): SetLayout {
+  return {
+    name,
+    keyType: keyType(key),
+    keyLength: keyLength(key),
+    timeout,
+    timeoutMs,
+    dynamic: dynamic === true,
+    size,
+  };
 }
 
 /** The layout in a message of such a listing. */
 export function parseSetLayout(attributes: Attributes): SetLayout {
   const flags = getU32be(attributes, NFTA_SET.NFTA_SET_FLAGS) ?? 0;
+  const timeoutMs = getU64be(attributes, NFTA_SET.NFTA_SET_TIMEOUT);
   return {
     name: getText(attributes, NFTA_SET.NFTA_SET_NAME) ?? "",
     keyType: getU32be(attributes, NFTA_SET.NFTA_SET_KEY_TYPE) ?? 0,
     keyLength: getU32be(attributes, NFTA_SET.NFTA_SET_KEY_LEN) ?? 0,
     timeout: (flags & NFT_SET_F.NFT_SET_TIMEOUT) !== 0,
+    timeoutMs: timeoutMs === undefined ? undefined : Number(timeoutMs),
+    dynamic: (flags & NFT_SET_F.NFT_SET_EVAL) !== 0,
     size: getU32be(getNested(attributes, NFTA_SET.NFTA_SET_DESC), NFTA_SET_DESC_SIZE),
   };
 }
@@ -111,14 +139,20 @@ export function encodeKey(fields: readonly Uint8Array[]): Uint8Array {
 
 /** The set as nft's text, with elements where given. */
 export function setText(set: NftSet, elements: readonly string[] = []): string[] {
+  const flags = [...(set.dynamic ? ["dynamic"] : []), ...(set.timeout ? ["timeout"] : [])];
   return [
     `set ${set.name} {`,
     `\ttype ${set.key.join(" . ")}`,
     ...(set.size === undefined ? [] : [`\tsize ${set.size}`]),
-    ...(set.timeout ? ["\tflags timeout"] : []),
+    ...(flags.length > 0 ? [`\tflags ${flags.join(",")}`] : []),
+    ...(set.timeoutMs === undefined ? [] : [`\ttimeout ${set.timeoutMs / 1_000}s`]),
     ...(elements.length > 0 ? [`\telements = { ${elements.join(", ")} }`] : []),
     "}",
   ];
+}
+
+function flagsOf({ timeout, dynamic }: NftSet): number {
+  return (timeout ? NFT_SET_F.NFT_SET_TIMEOUT : 0) | (dynamic ? NFT_SET_F.NFT_SET_EVAL : 0);
 }
 
 // User data by which nft knows how to print keys: NFTNL_UDATA_SET_KEYBYTEORDER (0), four bytes,

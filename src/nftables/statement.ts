@@ -6,12 +6,17 @@ import { bitwiseAnd } from "./expression/bitwise.ts";
 import { cmp } from "./expression/cmp.ts";
 import { counter } from "./expression/counter.ts";
 import { CT_STATE_ESTABLISHED, ctState } from "./expression/ct.ts";
+import { dynsetUpdate } from "./expression/dynset.ts";
 import { bytesU16ne, bytesU32ne, type Expression } from "./expression/expression.ts";
-import { fibDaddrType, RTN_LOCAL } from "./expression/fib.ts";
+import { fibType, RTN } from "./expression/fib.ts";
+import { limit } from "./expression/limit.ts";
+import { log } from "./expression/log.ts";
 import { lookup } from "./expression/lookup.ts";
 import { meta } from "./expression/meta.ts";
+import { objrefCounter } from "./expression/objref.ts";
 import { payload } from "./expression/payload.ts";
 import { queue, queueTarget } from "./expression/queue.ts";
+import { rejectTcpReset } from "./expression/reject.ts";
 import type { Statement } from "./rule.ts";
 
 const IPPROTO_TCP = 6;
@@ -66,16 +71,33 @@ export function sourceIn(
   fields: readonly [keyof typeof FIELD, keyof typeof FIELD],
   set: string,
 ): Statement {
-  const { nfproto, start, length } = SOURCE_ADDRESS[family];
+  const { length } = SOURCE_ADDRESS[family];
   return {
     nft: `${family} saddr . ${fields.map((field) => FIELD[field].nft).join(" . ")} @${set}`,
     expressions: [
-      meta("nfproto"),
-      cmp("eq", Uint8Array.of(nfproto)),
-      payload("network", start, length),
+      ...sourceAddress(family),
       ...fields.map((field, index) => FIELD[field].load(length + 4 * index)),
       lookup(set),
     ],
+  };
+}
+
+/** Packets whose source address is an element of the set. */
+export function sourceAloneIn(family: keyof typeof SOURCE_ADDRESS, set: string): Statement {
+  return {
+    nft: `${family} saddr @${set}`,
+    expressions: [...sourceAddress(family), lookup(set)],
+  };
+}
+
+/**
+ * Makes the source address an element of a dynamic set, or its time there begin anew; the rule ends
+ * here where the set is full.
+ */
+export function rememberSource(family: keyof typeof SOURCE_ADDRESS, set: string): Statement {
+  return {
+    nft: `update @${set} { ${family} saddr }`,
+    expressions: [...sourceAddress(family), dynsetUpdate(set)],
   };
 }
 
@@ -94,7 +116,20 @@ export function notLoopback(): Statement {
 export function toLocalAddress(): Statement {
   return {
     nft: "fib daddr type local",
-    expressions: [fibDaddrType(), cmp("eq", bytesU32ne(RTN_LOCAL))],
+    expressions: [fibType("daddr"), cmp("eq", bytesU32ne(RTN.RTN_LOCAL))],
+  };
+}
+
+/** Packets whose source can be a peer: not an address of this host, nor a network's broadcast. */
+export function fromPeer(): Statement {
+  return {
+    nft: "fib saddr type != local fib saddr type != broadcast",
+    expressions: [
+      fibType("saddr"),
+      cmp("neq", bytesU32ne(RTN.RTN_LOCAL)),
+      fibType("saddr"),
+      cmp("neq", bytesU32ne(RTN.RTN_BROADCAST)),
+    ],
   };
 }
 
@@ -115,6 +150,33 @@ export function counted(): Statement {
   return { nft: "counter", expressions: [counter()] };
 }
 
+/** Counts likewise, in a counter object of the table. */
+export function countedAs(name: string): Statement {
+  return { nft: `counter name "${name}"`, expressions: [objrefCounter(name)] };
+}
+
+/** So many packets a second, after a burst of so many; the rule ends here for those above. */
+export function limitedTo(perSecond: number, burst: number): Statement {
+  return {
+    nft: `limit rate ${perSecond}/second burst ${burst} packets`,
+    expressions: [limit(perSecond, burst)],
+  };
+}
+
+/** A copy to who listens at this group of nfnetlink_log, with a word that says which rule it was. */
+export function loggedTo(group: number, prefix?: string): Statement {
+  const words = prefix === undefined ? "" : ` prefix "${prefix}"`;
+  return { nft: `log${words} group ${group}`, expressions: [log(group, prefix)] };
+}
+
+/** Answers a TCP segment with a reset and drops it; other packets go on to the next rule. */
+export function rejected(): Statement {
+  return {
+    nft: "meta l4proto tcp reject with tcp reset",
+    expressions: [...isTcp(), rejectTcpReset()],
+  };
+}
+
 /** Verdict accept, drop, or the way into another chain. */
 export function verdict(kind: "accept" | "drop" | { readonly goto: string }): Statement {
   if (kind === "accept") return { nft: "accept", expressions: [accept()] };
@@ -131,6 +193,16 @@ export function toQueue(queueNumber: number, kind: QueueKind): Statement {
     nft: `queue flags bypass to ${queueNumber}`,
     expressions: [kind === "queue" ? queue(queueNumber) : queueTarget(queueNumber)],
   };
+}
+
+/** Loads the source address of packets of this family; the rule ends here for others. */
+function sourceAddress(family: keyof typeof SOURCE_ADDRESS): Expression[] {
+  const { nfproto, start, length } = SOURCE_ADDRESS[family];
+  return [
+    meta("nfproto"),
+    cmp("eq", Uint8Array.of(nfproto)),
+    payload("network", start, length),
+  ];
 }
 
 function isTcp(): Expression[] {

@@ -68,7 +68,9 @@ function parseComment(userdata: Uint8Array | undefined): string | undefined {
     const length = reader.u8();
     if (length > reader.left) return undefined; // somebody else's table, in another format
     const value = reader.raw(length);
-    if (type === UDATA_TABLE_COMMENT) return new TextDecoder().decode(value).replace(/\0$/, "");
+    if (type === UDATA_TABLE_COMMENT) {
+      return new TextDecoder("utf-8", { ignoreBOM: true }).decode(value).replace(/\0$/, "");
+    }
   }
   return undefined;
 }

@@ -8,9 +8,11 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { parseFlags } from "../../src/config/flags.ts";
 import { rulesetOf, rulesetText } from "../../src/firewall/ruleset.ts";
+import { counterText } from "../../src/nftables/counter_object.ts";
+import { layoutOf, setText } from "../../src/nftables/set.ts";
 import { netnsTest } from "../support/cases.ts";
 import { enter, inside, must, run } from "../support/netns.ts";
-import { type NftObject, nftText, objects } from "../support/nft_objects.ts";
+import { type NftObject, nftText, objects, sets } from "../support/nft_objects.ts";
 import { PK } from "../support/pk.ts";
 
 const TRANSACT = new URL("../support/transact.ts", import.meta.url).pathname;
@@ -87,14 +89,48 @@ netnsTest("kernel: what nft made is read as it is", async () => {
   const { table, sets, elements } = JSON.parse(await transact(pair.nft, "read"));
   deepStrictEqual(table, { name: "t", flags: 0, comment: "pk/1" });
   deepStrictEqual(sets, [
-    { name: "g4", keyType: 7 << 12 | 12 << 6 | 13, keyLength: 12, timeout: true, size: 77 },
-    { name: "p", keyType: 12 << 6 | 13, keyLength: 8, timeout: false },
+    {
+      name: "g4",
+      keyType: 7 << 12 | 12 << 6 | 13,
+      keyLength: 12,
+      timeout: true,
+      dynamic: false,
+      size: 77,
+    },
+    { name: "p", keyType: 12 << 6 | 13, keyLength: 8, timeout: false, dynamic: false },
   ]);
   deepStrictEqual(elements[1], [{ key: "06000000" + "01bb0000" }]);
   const [first, second] = elements[0].toSorted((a: Read, b: Read) => a.key.localeCompare(b.key));
   strictEqual(first.key, "c0000201" + "06000000" + "00160000");
   ok(first.timeoutMs > 5_000 && first.timeoutMs <= 9_000, `${first.timeoutMs} ms are left`);
   deepStrictEqual(second, { key: "c0000202" + "06000000" + "00170000" });
+});
+
+netnsTest("kernel: each set of ours is read back with the layout it was given", async () => {
+  await using pair = await createPair();
+  for (const ns of [pair.ours, pair.nft]) await load(ns, "add table inet t");
+  for (const { key } of sets) await transact(pair.ours, "object", `set_${key.join("_")}`);
+  await load(pair.nft, ["table inet t {", ...sets.flatMap((set) => setText(set)), "}"].join("\n"));
+  for (const ns of [pair.ours, pair.nft]) {
+    const read = JSON.parse(await transact(ns, "read")).sets;
+    deepStrictEqual(read, JSON.parse(JSON.stringify(sets.map(layoutOf))));
+  }
+});
+
+netnsTest("kernel: adding a counter that stands leaves what it has counted", async () => {
+  await using pair = await createPair();
+  await load(pair.ours, "table inet t { counter knocks { packets 3 bytes 180; }; }");
+  await transact(pair.ours, "object", "counter_add");
+  const { counters } = JSON.parse(await transact(pair.ours, "read"));
+  deepStrictEqual(counters, [{ name: "knocks", packets: 3, bytes: 180 }]);
+});
+
+netnsTest("kernel: a counter as text is the one that is added", async () => {
+  await using pair = await createPair();
+  await load(pair.ours, "add table inet t");
+  await transact(pair.ours, "object", "counter_add");
+  await load(pair.nft, ["table inet t {", ...counterText("knocks"), "}"].join("\n"));
+  strictEqual(await list(pair.ours), await list(pair.nft));
 });
 
 netnsTest("kernel: renewing gives the element its whole time again", async () => {

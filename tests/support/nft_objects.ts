@@ -5,6 +5,7 @@
 import { unhex } from "../../src/bytes/hex.ts";
 import { addChain } from "../../src/nftables/chain.ts";
 import { NFT_TABLE_F } from "../../src/nftables/constants.ts";
+import { addCounter } from "../../src/nftables/counter_object.ts";
 import {
   addElements,
   deleteElements,
@@ -13,13 +14,20 @@ import {
   renewElement,
 } from "../../src/nftables/element.ts";
 import type { Operation } from "../../src/nftables/operation.ts";
-import { addRule, flushChain, type Statement } from "../../src/nftables/rule.ts";
+import { addRule, flushChain, ruleText, type Statement } from "../../src/nftables/rule.ts";
 import { addSet, encodeKey, type NftSet, setText } from "../../src/nftables/set.ts";
 import {
   counted,
+  countedAs,
   ctEstablished,
   destinationIn,
+  fromPeer,
+  limitedTo,
+  loggedTo,
   notLoopback,
+  rejected,
+  rememberSource,
+  sourceAloneIn,
   sourceIn,
   tcpFlags,
   toLocalAddress,
@@ -63,7 +71,25 @@ const inherited6: NftSet = {
   name: "i6",
   key: ["ipv6_addr", "inet_service", "inet_service"],
 };
-const SETS = [ports, grants4, grants6, inherited4, inherited6];
+const finishing4: NftSet = {
+  name: "f4",
+  key: ["ipv4_addr"],
+  timeout: true,
+  timeoutMs: 2_000,
+  dynamic: true,
+  size: 1_024,
+};
+const finishing6: NftSet = { ...finishing4, name: "f6", key: ["ipv6_addr"] };
+
+export const sets: readonly NftSet[] = [
+  ports,
+  grants4,
+  grants6,
+  inherited4,
+  inherited6,
+  finishing4,
+  finishing6,
+];
 
 const grant4: Element = {
   key: encodeKey([unhex("c0000201"), unhex("06"), unhex("0016")]),
@@ -78,6 +104,7 @@ const https: Element = { key: encodeKey([unhex("06"), unhex("01bb")]) };
 
 const GRANT4 = "inet t g4 { 192.0.2.1 . tcp . 22 timeout 20s }";
 const GRANT4_KEY = "inet t g4 { 192.0.2.1 . tcp . 22 }";
+const COUNTER = "add counter inet t knocks";
 const PORTS = "inet t p { tcp . 80, tcp . 443 }";
 
 export const objects: readonly NftObject[] = [
@@ -124,7 +151,7 @@ export const objects: readonly NftObject[] = [
     command: "flush chain inet t c",
     ours: [flushChain("t", "c")],
   },
-  ...SETS.map((set): NftObject => ({
+  ...sets.map((set): NftObject => ({
     name: `set_${set.key.join("_")}`,
     before: [TABLE],
     command: addSetCommand(set),
@@ -166,6 +193,12 @@ export const objects: readonly NftObject[] = [
     command: `add element ${GRANT4}; delete element ${GRANT4_KEY}; add element ${GRANT4}`,
     ours: renewElement("t", "g4", grant4),
   },
+  {
+    name: "counter_add",
+    before: [TABLE],
+    command: COUNTER,
+    ours: [addCounter("t", "knocks")],
+  },
   rule("tcp_flags_first_syn", tcpFlags(["syn"], ["fin", "syn", "rst", "ack"])),
   rule("tcp_flags_syn", tcpFlags(["syn"], ["syn", "ack"])),
   rule("destination_in", destinationIn("p"), [addSetCommand(ports)]),
@@ -173,13 +206,37 @@ export const objects: readonly NftObject[] = [
   rule("source_in_ip6", sourceIn("ip6", ["l4proto", "dport"], "g6"), [addSetCommand(grants6)]),
   rule("session_in_ip", sourceIn("ip", ["sport", "dport"], "i4"), [addSetCommand(inherited4)]),
   rule("session_in_ip6", sourceIn("ip6", ["sport", "dport"], "i6"), [addSetCommand(inherited6)]),
+  rule("source_alone_in_ip", sourceAloneIn("ip", "f4"), [addSetCommand(finishing4)]),
+  rule("source_alone_in_ip6", sourceAloneIn("ip6", "f6"), [addSetCommand(finishing6)]),
+  rule("remember_source_ip", rememberSource("ip", "f4"), [addSetCommand(finishing4)]),
+  rule("remember_source_ip6", rememberSource("ip6", "f6"), [addSetCommand(finishing6)]),
   rule("not_loopback", notLoopback()),
   rule("to_local_address", toLocalAddress()),
+  rule("from_peer", fromPeer()),
   rule("ct_established", ctEstablished()),
   rule("counter", counted()),
+  rule("counter_name", countedAs("knocks"), [COUNTER]),
+  rule("limit", limitedTo(16, 32)),
+  rule("log", loggedTo(QUEUE)),
+  rule("log_prefix", loggedTo(QUEUE, "refused")),
+  rule("reject", [tcpFlags(["syn"], ["syn", "ack"]), rejected()]),
   rule("accept", verdict("accept")),
   rule("drop", verdict("drop")),
   rule("goto", verdict({ goto: "gate" }), ["add chain inet t gate"]),
+  {
+    name: "rule_with_its_set_and_counter",
+    before: [TABLE, CHAIN],
+    command: `${addSetCommand(finishing4)}; ${COUNTER}; ` +
+      'add rule inet t c update @f4 { ip saddr } counter name "knocks"',
+    ours: [
+      addSet("t", finishing4, 1),
+      addCounter("t", "knocks"),
+      addRule("t", {
+        chain: "c",
+        statements: [rememberSource("ip", "f4"), countedAs("knocks")],
+      }),
+    ],
+  },
   {
     ...rule("queue", toQueue(QUEUE, "queue")),
     notListed:
@@ -199,12 +256,17 @@ export function nftText(commands: readonly string[]): string {
   return commands.flatMap((command) => command.split("; ")).join("\n") + "\n";
 }
 
-function rule(name: string, statement: Statement, before: readonly string[] = []): NftObject {
+function rule(
+  name: string,
+  statement: Statement | readonly Statement[],
+  before: readonly string[] = [],
+): NftObject {
+  const added = { chain: "c", statements: [statement].flat() };
   return {
     name: `rule_${name}`,
     before: [TABLE, CHAIN, ...before],
-    command: `add rule inet t c ${statement.nft}`,
-    ours: [addRule("t", { chain: "c", statements: [statement] })],
+    command: `add rule inet t c ${ruleText(added)}`,
+    ours: [addRule("t", added)],
   };
 }
 

@@ -11,6 +11,7 @@ import { hex } from "../../src/bytes/hex.ts";
 import { formsOf, install } from "../../src/firewall/firewall.ts";
 import { type Conversation, openConversation } from "../../src/netlink/conversation.ts";
 import { messageAttributes } from "../../src/netlink/nfnetlink.ts";
+import { listCounters, parseCounter } from "../../src/nftables/counter_object.ts";
 import { listElements, parseElements } from "../../src/nftables/element.ts";
 import { listSets, parseSetLayout } from "../../src/nftables/set.ts";
 import { getTable, parseTable } from "../../src/nftables/table.ts";
@@ -46,6 +47,7 @@ function read(kernel: Conversation): unknown {
   return {
     table,
     sets,
+    counters: kernel.ask(listCounters(TABLE)).map(messageAttributes).map(parseCounter),
     elements: sets.map(({ name }) =>
       kernel.ask(listElements(TABLE, name)).map(messageAttributes).flatMap(parseElements)
         .map(({ key, timeoutMs }) => ({ key: hex(key), timeoutMs }))

@@ -1,9 +1,8 @@
 // counter: packets and bytes that came as far as this in a rule.
 
 import { u64be } from "../../netlink/attribute.ts";
+import { NFTA_COUNTER } from "../constants.ts";
 import type { Expression } from "./expression.ts";
-
-const NFTA_COUNTER = { NFTA_COUNTER_BYTES: 1, NFTA_COUNTER_PACKETS: 2 } as const;
 
 /** `[ counter pkts 0 bytes 0 ]` */
 export function counter(): Expression {

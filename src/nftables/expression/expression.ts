@@ -29,6 +29,13 @@ export function register(offset: number): number {
   return offset % 16 === 0 ? NFT_REG.NFT_REG_1 + offset / 16 : NFT_REG.NFT_REG32_00 + offset / 4;
 }
 
+/** An attribute with an unsigned 16-bit integer in network order. */
+export function u16be(type: number, value: number): Attribute {
+  const payload = new Uint8Array(2);
+  new DataView(payload.buffer).setUint16(0, value);
+  return { type, payload };
+}
+
 /** Struct nft_data as a value. */
 export function dataValue(type: number, bytes: Uint8Array): Attribute {
   return nested(type, [raw(NFTA_DATA.NFTA_DATA_VALUE, bytes)]);

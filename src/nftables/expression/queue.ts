@@ -3,8 +3,8 @@
 // CONFIG_NETFILTER_XT_TARGET_NFQUEUE). Both with bypass: nobody listening means the packet goes on.
 
 import { LITTLE_ENDIAN } from "../../bytes/endian.ts";
-import { type Attribute, raw, text, u32be } from "../../netlink/attribute.ts";
-import type { Expression } from "./expression.ts";
+import { raw, text, u32be } from "../../netlink/attribute.ts";
+import { type Expression, u16be } from "./expression.ts";
 
 const NFTA_QUEUE = { NFTA_QUEUE_NUM: 1, NFTA_QUEUE_TOTAL: 2, NFTA_QUEUE_FLAGS: 3 } as const;
 const NFT_QUEUE_FLAG_BYPASS = 1;
@@ -48,10 +48,4 @@ export function queueTarget(queueNumber: number): Expression {
       raw(NFTA_TARGET.NFTA_TARGET_INFO, info),
     ],
   };
-}
-
-function u16be(type: number, value: number): Attribute {
-  const payload = new Uint8Array(2);
-  new DataView(payload.buffer).setUint16(0, value);
-  return { type, payload };
 }

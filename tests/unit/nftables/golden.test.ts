@@ -18,10 +18,10 @@ interface Tolerated {
 const tolerated: readonly Tolerated[] = [
   {
     message: "NFT_MSG_NEWSET",
-    nft: /^13 = 000400000000030800040d0000000100$/,
+    nft: /^13 = (000400000000030800040d0000000100|000402000000)$/,
     ours: /^13 = 000402000000$/,
-    why: "NFTA_SET_USERDATA is for nft's listing only: its byte order (0, unknown) and an empty " +
-      "`typeof`; ours says network order. The kernel stores it unread",
+    why: "NFTA_SET_USERDATA is for nft's listing only: of a concatenation its byte order (0, " +
+      "unknown) and an empty `typeof`; ours says network order. The kernel stores it unread",
   },
   {
     message: "NFT_MSG_NEWSETELEM",
@@ -32,6 +32,22 @@ const tolerated: readonly Tolerated[] = [
     message: "NFT_MSG_NEWRULE",
     nft: /^4\.1(#\d+)? lookup\.4 = 00000001$/,
     why: "NFTA_LOOKUP_SET_ID, likewise: the kernel asks for the name first",
+  },
+  {
+    message: "NFT_MSG_NEWRULE",
+    nft: /^4\.1(#\d+)? dynset\.2 = 00000001$/,
+    why: "NFTA_DYNSET_SET_ID, likewise",
+  },
+  {
+    message: "NFT_MSG_NEWRULE",
+    nft: /^4\.1(#\d+)? objref\.2 = 6b6e6f636b73$/,
+    ours: /^4\.1(#\d+)? objref\.2 = 6b6e6f636b7300$/,
+    why: "libnftnl leaves out the zero byte that closes any other name; the kernel takes both",
+  },
+  {
+    message: "NFT_MSG_NEWRULE",
+    nft: /^4\.1(#\d+)? reject\.2 = 00$/,
+    why: "NFTA_REJECT_ICMP_CODE says something for ICMP's types of reject only",
   },
   {
     message: "NFT_MSG_NEWRULE",

@@ -15,7 +15,14 @@ import {
   u64be,
   writeAttributes,
 } from "../../../src/netlink/attribute.ts";
+import { NLM_F } from "../../../src/netlink/constants.ts";
 import { NFT_TABLE_F } from "../../../src/nftables/constants.ts";
+import {
+  addCounter,
+  counterText,
+  listCounters,
+  parseCounter,
+} from "../../../src/nftables/counter_object.ts";
 import { addElements, deleteElements, parseElements } from "../../../src/nftables/element.ts";
 import { addRule, ruleText } from "../../../src/nftables/rule.ts";
 import {
@@ -36,6 +43,15 @@ const GRANTS6: NftSet = {
   key: ["ipv6_addr", "inet_proto", "inet_service"],
   timeout: true,
   size: 100,
+};
+
+const FINISHING4: NftSet = {
+  name: "finishing4",
+  key: ["ipv4_addr"],
+  timeout: true,
+  timeoutMs: 2_000,
+  dynamic: true,
+  size: 1_024,
 };
 
 Deno.test("parseTable() reads what addTable() writes, and whose it is", () => {
@@ -64,8 +80,17 @@ Deno.test("parseTable() finds the comment among other user data, and none in wha
 });
 
 Deno.test("parseSetLayout() reads what addSet() writes", () => {
-  for (const set of [GRANTS6, { name: "p", key: ["inet_service"], timeout: false } as const]) {
+  const ports: NftSet = { name: "p", key: ["inet_service"], timeout: false };
+  for (const set of [GRANTS6, ports, FINISHING4]) {
     assert.deepEqual(parseSetLayout(reread(addSet("pk", set, 1).attributes)), layoutOf(set));
+  }
+});
+
+Deno.test("layoutOf() tells sets apart by their timeout and by who adds to them", () => {
+  const { timeoutMs: _timeoutMs, ...untimed } = FINISHING4;
+  const { dynamic: _dynamic, ...fixed } = FINISHING4;
+  for (const other of [{ ...FINISHING4, timeoutMs: 3_000 }, untimed, fixed]) {
+    assert.notDeepEqual(layoutOf(other), layoutOf(FINISHING4));
   }
 });
 
@@ -124,6 +149,33 @@ Deno.test("a timeout is rounded up to a whole millisecond, never down to none", 
   assert.match(hex(list), /0c0004000000000000000001/);
 });
 
+Deno.test("parseCounter() reads what the kernel answers to listCounters()", () => {
+  const answer = [
+    "0600010074000000", // table t
+    "0b0002006b6e6f636b730000", // name knocks
+    "0800030000000001", // type 1
+    "0c0006000000000000000001", // handle 1
+    "0800050000000002", // named by 2 rules
+    "1c0004000c00010000000000000000b40c0002000000000000000003", // 180 bytes, 3 packets
+  ];
+  assert.deepEqual(parseCounter(readAttributes(unhex(answer.join("")))), {
+    name: "knocks",
+    packets: 3,
+    bytes: 180,
+  });
+  assert.deepEqual(parseCounter(reread(addCounter("pk", "knocks").attributes)), {
+    name: "knocks",
+    packets: 0,
+    bytes: 0,
+  });
+});
+
+Deno.test("listCounters() asks for one table's counters, not for its quotas and limits", () => {
+  const { flags, attributes } = listCounters("t");
+  assert.equal(flags, NLM_F.NLM_F_DUMP);
+  assert.equal(hex(encode(attributes)), "0600010074000000" + "0800030000000001");
+});
+
 Deno.test("operations say what they do", () => {
   const rule = {
     chain: "gate",
@@ -132,6 +184,8 @@ Deno.test("operations say what they do", () => {
   assert.equal(ruleText(rule), "meta l4proto . th dport @guarded counter drop");
   assert.equal(addRule("pk", rule).what, `add rule "${ruleText(rule)}"`);
   assert.equal(addSet("pk", GRANTS6, 1).what, 'add set "grants6"');
+  assert.equal(addCounter("pk", "knocks").what, 'add counter "knocks"');
+  assert.equal(listCounters("pk").what, 'read counters of table "pk"');
 });
 
 Deno.test("setText() is a block that nft reads", () => {
@@ -144,6 +198,19 @@ Deno.test("setText() is a block that nft reads", () => {
 \telements = { 2001:db8::1 . tcp . 22 }
 }`,
   );
+  assert.equal(
+    setText(FINISHING4).join("\n"),
+    `set finishing4 {
+\ttype ipv4_addr
+\tsize 1024
+\tflags dynamic,timeout
+\ttimeout 2s
+}`,
+  );
+});
+
+Deno.test("counterText() is a block that nft reads", () => {
+  assert.equal(counterText("knocks").join("\n"), "counter knocks {\n}");
 });
 
 function encode(attributes: readonly Attribute[]): Uint8Array {
