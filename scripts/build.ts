@@ -1,4 +1,7 @@
-// `deno task build`: compiles main.ts to dist/pk, one executable with the permissions of permissions.ts.
+// `deno task build`: main.ts to dist/pk, one executable with the permissions of permissions.ts. All modules
+// are put into one first: packages that stay packages bring Deno's part for Node along, which costs
+// 13 MB of memory at run time. The bundler is the one that this version of Deno names.
+//
 // First as Deno does it, with the runtime from Deno's download host; where that host cannot be reached,
 // with the one of offline_runtime.ts, for tests only. The executable takes its name only after it was run.
 //
@@ -9,7 +12,6 @@
 import { deno } from "./deno_command.ts";
 import { offlineRuntime } from "./offline_runtime.ts";
 import { compileFlags } from "./permissions.ts";
-import { writeProductLock } from "./product_lock.ts";
 
 /** An unreachable host must not hold up tests; --release waits as long as it takes. */
 const officialTimeoutMs = 20_000;
@@ -20,7 +22,7 @@ await Deno.mkdir("dist", { recursive: true });
 await Deno.mkdir(cacheFolder, { recursive: true });
 const workFolder = await Deno.makeTempDir({ dir: "dist", prefix: ".build-" });
 const part = `${workFolder}/pk`;
-const lock = `${workFolder}/deno.lock`;
+const bundle = `${workFolder}/pk.js`;
 try {
   await build(Deno.args);
 } catch (error) {
@@ -35,7 +37,7 @@ async function build(args: readonly string[]): Promise<void> {
   const started = performance.now();
   await requirePinnedDeno();
   await deno(["check", "--quiet", "main.ts"]);
-  await writeProductLock(lock);
+  await deno(["bundle", "--quiet", "--frozen", "--platform=deno", `--output=${bundle}`, "main.ts"]);
   if (release || target !== undefined) await compile({ target });
   else await compileSomehow();
 
@@ -87,10 +89,11 @@ interface Compilation {
 }
 
 async function compile({ target, runtime, timeoutMs }: Compilation): Promise<void> {
-  const args = ["compile", "--quiet", "--no-check", "--frozen", `--lock=${lock}`];
+  // Of deno.json and its lock nothing is left to apply: all code is in the bundle.
+  const args = ["compile", "--quiet", "--no-check", "--no-config", "--no-lock"];
   args.push(...compileFlags, "--output", part);
   if (target !== undefined) args.push("--target", target);
-  await deno([...args, "main.ts"], {
+  await deno([...args, bundle], {
     env: runtime === undefined ? {} : { DENORT_BIN: runtime },
     signal: timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs),
   });
