@@ -7,7 +7,7 @@ import { check, libc } from "./libc.ts";
 // struct pollfd: fd i32, events i16, revents i16.
 const POLLFD_BYTES = 8;
 const EVENTS = 4;
-const FDS_MAX = 2;
+const FDS_MAX = 3;
 const POLLIN = 1;
 const POLLOUT = 4;
 const POLL_MS_MAX = 0x7fff_ffff;
@@ -29,6 +29,8 @@ export interface Waiter extends Disposable {
    * @returns whether anything is ready.
    */
   linger(timeoutMs: number): boolean;
+  /** As `linger`, but only for the first of the descriptors. */
+  lingerForFirst(timeoutMs: number): void;
   /** Ends the wait that goes on, or else the next one. */
   wake(): void;
 }
@@ -61,6 +63,7 @@ export function openWaiter(): Waiter {
       libc().read(eventFd, counter, 8n);
     },
     linger: (timeoutMs) => libc().poll(bytes, count, timeoutMs) > 0,
+    lingerForFirst: (timeoutMs) => void libc().poll(bytes, 2n, timeoutMs),
     wake() {
       const one = new Uint8Array(8);
       new DataView(one.buffer).setBigUint64(0, 1n, LITTLE_ENDIAN);

@@ -16,8 +16,20 @@ export const EXTENSION_HEADERS_MAX = 8;
  */
 export const REPEATED_MS = 120_000;
 
+/** What an administrator may choose for a bound. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Ports that set a source back: more than that deserve a sequence that is hard to guess. */
+export const DECOYS_MAX = 64;
+
 /** Attempts remembered at once: 113 bytes each with eight knocks, 7.4 MB when all are touched. */
 export const SOURCES_MAX = 65_536;
+
+/** At least a few for each stage of the longest sequence; at most what takes half a gigabyte. */
+export const SOURCES_RANGE: Range = { min: 256, max: 4_194_304 };
 
 /** Attempts of one IPv6 /64, which is what one customer has: 2^64 addresses cost nothing. */
 export const ATTEMPTS_PER_PREFIX_MAX = 16;
@@ -25,11 +37,26 @@ export const ATTEMPTS_PER_PREFIX_MAX = 16;
 /** Grants at once for each family: the `size` of the kernel's set. A full set refuses new ones. */
 export const GRANTS_MAX = 65_536;
 
+/** One transaction writes all of them anew where somebody took the table away. */
+export const GRANTS_RANGE: Range = { min: 1, max: 1_000_000 };
+
+/** Sources that a decoy keeps out at once, of each family. When full, others are not banned. */
+export const BANNED_MAX = 65_536;
+
 /** Sessions older than pk that are let through: more than a host has on a guarded port. */
 export const INHERITED_MAX = 65_536;
 
 /** Silence after which such a session ends: nf_conntrack_tcp_timeout_established, five days. */
 export const INHERITED_MS = 432_000_000;
+
+/**
+ * Connections remembered as legitimate, where somebody may take the table away: as many as are let
+ * through at the start. Those beyond are cut with the ones that came in meanwhile.
+ */
+export const LEGITIMATE_MAX = 65_536;
+
+/** Sockets ended at once, some 20 ms; forged SYNs can make many while the table is away. */
+export const CUTS_MAX = 1_024;
 
 /** Longest grant: setTimeout and poll(2) count 31 bits of milliseconds, 24 days. */
 export const GRANT_MS_MAX = 2_147_483_647;
@@ -37,17 +64,38 @@ export const GRANT_MS_MAX = 2_147_483_647;
 /** Log lines a second of each kind that a stranger can cause; the rest are counted. */
 export const LINES_PER_SECOND = 10;
 
-/** Packets that wait in the kernel for a verdict. When full, they pass on to `guard` unseen. */
+/**
+ * How long after one of the last two knocks a SYN to a guarded port waits for the grant: as long as
+ * clients wait before they send it again.
+ */
+export const FINISHING_MS = 1_000;
+
+/** Sources so marked at once, of each family. When full, newcomers' first SYN does not wait. */
+export const FINISHING_MAX = 131_072;
+
+/** SYNs that wait in the kernel for a verdict. When full, they pass on to `guard` at once. */
 export const QUEUE_LENGTH_MAX = 8_192;
 
 /** Receive buffer of the queue's socket, for the messages of so many packets. */
-export const QUEUE_BUFFER_BYTES = 32 * 1024 * 1024;
+export const QUEUE_BUFFER_BYTES = 16 * 1024 * 1024;
 
-/** Packets read, judged and let go at once: a batch. */
+/** Bytes for the message of one held packet: what the kernel says of it, nothing of itself. */
+export const HELD_MESSAGE_BYTES = 512;
+
+/** Receive buffer for copies of knocks: about 200 ms of a flood of 150,000 a second. */
+export const LOG_BUFFER_BYTES = 16 * 1024 * 1024;
+
+/** Copies read before what is held goes on: more than the buffer holds. */
+export const COPIES_MAX = 65_536;
+
+/** Packets read at once: a batch. */
 export const BATCH_PACKETS = 256;
 
 /** How long a turn may last before signals and log lines get theirs. */
 export const TURN_MS = 100;
+
+/** How long copies are collected before they are read, while nothing is held. */
+export const COLLECT_MS = 1;
 
 /** How long to stay awake for the next packet: longer than clients leave between knocks. */
 export const LINGER_MS = 20;
@@ -55,8 +103,26 @@ export const LINGER_MS = 20;
 /** Bytes of a packet copied to us: IPv6 extension headers before TCP may take several hundred. */
 export const COPY_RANGE_BYTES = 1_024;
 
-/** Bytes for one queued packet's netlink message: the copied range and its attributes. */
-export const MESSAGE_BYTES = 1_536;
+/** Bytes for the message of one copy: the copied range and its attributes. */
+export const LOG_MESSAGE_BYTES = 1_536;
+
+/** How often the daemon compares what the kernel counted with what it has read. */
+export const WATCHDOG_MS = 30_000;
 
 /** How long an ack of the kernel may take before held packets go on without it. */
 export const ACK_TIMEOUT_MS = 1_000;
+
+/** Bytes read of other programs' rulesets: some ten thousand rules. Behind it nothing is said. */
+export const HOST_RULESET_BYTES_MAX = 4 * 1024 * 1024;
+
+/** How long the look at the start may take, which is late by that much. */
+export const HOST_FIRST_LOOK_MS_MAX = 2_000;
+
+/** How long a later one may take, while what comes has to wait. */
+export const HOST_LOOK_MS_MAX = 250;
+
+/** Between two looks, which grants cause. */
+export const HOST_LOOK_INTERVAL_MS = 60_000;
+
+/** Expressions and elements that one walk through a base chain takes in. */
+export const HOST_STEPS_MAX = 100_000;

@@ -91,5 +91,7 @@ export class Reader {
 /** Text of a C string: UTF-8 up to the first zero byte, or to the end. */
 export function cstring(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+    end < 0 ? bytes : bytes.subarray(0, end),
+  );
 }

@@ -17,7 +17,7 @@ import {
 import { UsageError } from "../errors.ts";
 
 /** Any text but a flag: in `--port-seq --strict` the ports were forgotten. */
-function value(metavar: "PORTS" | "PORT" | "TIME" | "FORMAT" | "LEVEL" | "N") {
+function value(metavar: "PORTS" | "PORT" | "TIME" | "FORMAT" | "LEVEL" | "N" | "HOW") {
   const needed = message`requires ${metavar}, not another flag`;
   return string({ metavar, pattern: /^(?!--)/, errors: { patternMismatch: needed } });
 }
@@ -35,6 +35,25 @@ const run = object({
     description:
       message`How long the port stays open for who knocked: milliseconds, or 20s, 2m. Default: 20000`,
   })),
+  within: optional(option("--within", value("TIME"), {
+    description: message`Time for the whole sequence. Default: 10s`,
+  })),
+  onExpire: optional(option("--on-expire", value("HOW"), {
+    description:
+      message`keep: connections made while the port was open live on; cut: they end with the timer. Default: keep`,
+  })),
+  refuse: optional(option("--refuse", value("HOW"), {
+    description:
+      message`What who did not knock sees at the guarded port: drop (no answer) or reset (as from a closed port). Default: drop`,
+  })),
+  decoys: optional(option("--decoys", value("PORTS"), {
+    description:
+      message`TCP ports that set a source back to the start of the sequence, so that scans get nowhere. Default: none`,
+  })),
+  ban: optional(option("--ban", value("TIME"), {
+    description:
+      message`How long a source that touched a decoy cannot knock. Forged packets can ban others: see SECURITY.md. Default: none`,
+  })),
   strict: option("--strict", {
     description: message`Refuse a wrong value instead of using its default`,
   }),
@@ -48,7 +67,14 @@ const run = object({
     description: message`debug, info, warning or error. Default: info`,
   })),
   queueNum: optional(option("--queue-num", value("N"), {
-    description: message`Number of the netfilter queue. Default: 27085`,
+    description: message`Number of the netfilter queue and log group. Default: 27085`,
+  })),
+  sourcesMax: optional(option("--sources-max", value("N"), {
+    description: message`Sources in the middle of a sequence that are remembered. Default: 65536`,
+  })),
+  grantsMax: optional(option("--grants-max", value("N"), {
+    description:
+      message`Grants open at once, of IPv4 and of IPv6; more are refused. Default: 65536`,
   })),
   // For tests on kernels that could protect the table: take the way of those that cannot.
   noTableOwner: option("--no-table-owner", { hidden: true }),

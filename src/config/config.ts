@@ -19,12 +19,24 @@ export interface Door {
   readonly timeoutMs: Milliseconds;
 }
 
+/** What happens to a SYN that may not come in: nothing, or a reset as from a closed port. */
+export type Refusal = "drop" | "reset";
+
+/** What happens to connections made while a grant was open, when it ends. */
+export type OnExpire = "keep" | "cut";
+
 export type LogFormat = "text" | "json";
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
 export interface Config {
   readonly doors: readonly Door[];
-  /** Netfilter queue, 0 to 65535. */
+  readonly refuse: Refusal;
+  readonly onExpire: OnExpire;
+  /** TCP ports that nobody knocks on but who guesses: they set a source back to the start. */
+  readonly decoys: readonly Port[];
+  /** How long a decoy keeps its source from knocking at all; undefined does not. */
+  readonly banMs: Milliseconds | undefined;
+  /** Netfilter queue and log group, 0 to 65535. */
   readonly queueNumber: number;
   /** Protect the table from everybody else, where the kernel can (Linux 6.9). */
   readonly tableOwner: boolean;

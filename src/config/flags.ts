@@ -2,11 +2,15 @@
 // falls back to its default, and for every wrong one there is a finding to be told. Pure.
 
 import {
+  DECOYS_MAX,
   GRANT_MS_MAX,
   GRANTS_MAX,
+  GRANTS_RANGE,
+  type Range,
   SEQUENCE_PORTS_MAX,
   SEQUENCE_PORTS_MIN,
   SOURCES_MAX,
+  SOURCES_RANGE,
   WITHIN_MS,
 } from "../limits.ts";
 import {
@@ -14,9 +18,11 @@ import {
   type LogFormat,
   type LogLevel,
   type Milliseconds,
+  type OnExpire,
   type Port,
   PUBLIC_SEQUENCE,
   QUEUE_NUMBER,
+  type Refusal,
 } from "./config.ts";
 
 /** The flags' values as they were typed; undefined where they were not. */
@@ -24,6 +30,13 @@ export interface RawFlags {
   readonly portSeq?: string | undefined;
   readonly portDest?: string | undefined;
   readonly ruleTimer?: string | undefined;
+  readonly within?: string | undefined;
+  readonly refuse?: string | undefined;
+  readonly onExpire?: string | undefined;
+  readonly decoys?: string | undefined;
+  readonly ban?: string | undefined;
+  readonly sourcesMax?: string | undefined;
+  readonly grantsMax?: string | undefined;
   readonly queueNum?: string | undefined;
   readonly logFormat?: string | undefined;
   readonly logLevel?: string | undefined;
@@ -46,7 +59,7 @@ export interface ParsedFlags {
   readonly findings: readonly Finding[];
   /** The sequence in use is the one that everybody knows. */
   readonly publicSequence: boolean;
-  /** Why no default can mend this: the guarded port is also one to be knocked. */
+  /** Why no default can mend this: a port has two meanings. */
   readonly conflict: string | undefined;
 }
 
@@ -70,24 +83,47 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
   const sequence = take("--port-seq", flags.portSeq, parseSequence, PUBLIC_SEQUENCE.join(","));
   const port = take("--port-dest", flags.portDest, parsePort, "10090");
   const timeoutMs = take("--rule-timer", flags.ruleTimer, parseTimer, "20000");
+  const withinMs = take("--within", flags.within, parseTimer, String(WITHIN_MS));
+  const refuse = take("--refuse", flags.refuse, parseRefusal, "drop");
+  const onExpire = take("--on-expire", flags.onExpire, parseOnExpire, "keep");
+  const decoys = take("--decoys", flags.decoys, parseDecoys, "none");
+  const banMs = take("--ban", flags.ban, parseBan, "none");
+  const sourcesMax = take("--sources-max", flags.sourcesMax, parseSources, String(SOURCES_MAX));
+  const grantsMax = take("--grants-max", flags.grantsMax, parseGrants, String(GRANTS_MAX));
   const queueNumber = take("--queue-num", flags.queueNum, parseQueueNumber, String(QUEUE_NUMBER));
   const format = take("--log-format", flags.logFormat, parseLogFormat, "text");
   const level = take("--log-level", flags.logLevel, parseLogLevel, "info");
   return {
     config: {
-      doors: [{ sequence, withinMs: WITHIN_MS as Milliseconds, port, timeoutMs }],
+      doors: [{ sequence, withinMs, port, timeoutMs }],
+      refuse,
+      onExpire,
+      decoys,
+      banMs,
       queueNumber,
       tableOwner: flags.tableOwner,
-      sourcesMax: SOURCES_MAX,
-      grantsMax: GRANTS_MAX,
+      sourcesMax,
+      grantsMax,
       log: { format, level },
     },
     findings,
     publicSequence: sequence.join() === PUBLIC_SEQUENCE.join(),
-    conflict: sequence.includes(port)
-      ? `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`
-      : undefined,
+    conflict: conflictOf(sequence, port, decoys),
   };
+}
+
+function conflictOf(
+  sequence: readonly Port[],
+  port: Port,
+  decoys: readonly Port[],
+): string | undefined {
+  if (sequence.includes(port)) {
+    return `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`;
+  }
+  const both = decoys.find((decoy) => decoy === port || sequence.includes(decoy));
+  if (both === undefined) return undefined;
+  const other = both === port ? "--port-dest" : "--port-seq";
+  return `Cannot use port ${both} as a decoy: it is in ${other}, too`;
 }
 
 const PORT_REASON = "a port is a number from 1 to 65535";
@@ -108,6 +144,25 @@ function parseSequence(text: string): Parsed<readonly Port[]> {
   return { value: ports };
 }
 
+function parseDecoys(text: string): Parsed<readonly Port[]> {
+  if (text === "none") return { value: [] };
+  const parsed = text.split(",").map((part) => parsePort(part.trim()));
+  const ports = parsed.flatMap((port) => "value" in port ? [port.value] : []);
+  if (ports.length < parsed.length) return { reason: PORT_REASON };
+  if (ports.length <= DECOYS_MAX) return { value: ports };
+  return { reason: `there can be ${DECOYS_MAX} decoys, these are ${ports.length}` };
+}
+
+function parseRefusal(text: string): Parsed<Refusal> {
+  if (text === "drop" || text === "reset") return { value: text };
+  return { reason: "a refused SYN gets drop (no answer) or reset (as from a closed port)" };
+}
+
+function parseOnExpire(text: string): Parsed<OnExpire> {
+  if (text === "keep" || text === "cut") return { value: text };
+  return { reason: "connections of a grant that ends: keep or cut" };
+}
+
 const UNIT_MS: Readonly<Record<string, number>> = {
   "": 1,
   ms: 1,
@@ -116,11 +171,37 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
+const TIMER_REASON = "a timer is a time from 1 (milliseconds) to 24 days, such as 20000, 20s or 2m";
+
 function parseTimer(text: string): Parsed<Milliseconds> {
   const [, digits = "", unit = ""] = /^(\d{1,10})(ms|s|m|h)?$/.exec(text.trim()) ?? [];
   const value = digits === "" ? Number.NaN : Number(digits) * (UNIT_MS[unit] ?? 1);
   if (value >= 1 && value <= GRANT_MS_MAX) return { value: value as Milliseconds };
-  return { reason: "a timer is a time from 1 (milliseconds) to 24 days, such as 20000, 20s or 2m" };
+  return { reason: TIMER_REASON };
+}
+
+/** The kernel's sets keep whole seconds exactly. */
+function parseBan(text: string): Parsed<Milliseconds | undefined> {
+  if (text === "none") return { value: undefined };
+  const parsed = parseTimer(text);
+  if ("reason" in parsed) return parsed;
+  const rounded = Math.ceil(parsed.value / 1_000) * 1_000;
+  return rounded <= GRANT_MS_MAX ? { value: rounded as Milliseconds } : { reason: TIMER_REASON };
+}
+
+function parseSources(text: string): Parsed<number> {
+  return parseCount(text, SOURCES_RANGE);
+}
+
+function parseGrants(text: string): Parsed<number> {
+  return parseCount(text, GRANTS_RANGE);
+}
+
+function parseCount(text: string, { min, max }: Range): Parsed<number> {
+  const value = wholeNumber(text);
+  return value >= min && value <= max
+    ? { value }
+    : { reason: `this is a number from ${min} to ${max}` };
 }
 
 function parseQueueNumber(text: string): Parsed<number> {
@@ -150,5 +231,5 @@ function parseLogLevel(text: string): Parsed<LogLevel> {
 
 /** Decimal digits only, or NaN: no sign, no point, no 0x, no blanks but around. */
 function wholeNumber(text: string): number {
-  return /^\d{1,6}$/.test(text.trim()) ? Number(text) : Number.NaN;
+  return /^\d{1,7}$/.test(text.trim()) ? Number(text) : Number.NaN;
 }

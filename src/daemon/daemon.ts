@@ -1,30 +1,32 @@
-// The daemon: queue → parse → step → grants → verdict, one turn after the other, until a signal.
+// The daemon: copies → parse → step → grants → what was held goes on, one turn after the other, until
+// a signal.
 //
-// **Invariant:** packets are let go only after the kernel has acked the grants they earned, and they
-// are let go whatever happens to those grants.
+// **Invariant:** what is held is let go only after every copy made before it was read and the kernel
+// has acked the grants they earned, and it is let go whatever happens to those grants.
 
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
 import { libmnl, type NetlinkSocket, openNetlinkSocket, SOCKET_BUFFER } from "../../ffi/libmnl.ts";
+import { openPacketLog, type PacketLog } from "../../ffi/packet_log.ts";
 import { openPacketQueue, type PacketQueue } from "../../ffi/packet_queue.ts";
 import { openWaiter } from "../../ffi/wait.ts";
 import type { Config } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
-import { formsOf, install, type Installed, isOwned } from "../firewall/firewall.ts";
-import { BATCH_PACKETS, LINGER_MS, QUEUE_LENGTH_MAX, TURN_MS } from "../limits.ts";
+import { formsOf, install, type Installed, isOwned, readCounters } from "../firewall/firewall.ts";
+import { COLLECT_MS, LINGER_MS, TURN_MS } from "../limits.ts";
 import { NETLINK, NETLINK_OPTION } from "../netlink/constants.ts";
-import { openConversation } from "../netlink/conversation.ts";
+import { type Conversation, openConversation } from "../netlink/conversation.ts";
 import { listSessions, parseSession, type Session } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
-import { lockNamespace, queueHolder, requireNetAdmin, sshSessionPort } from "./host.ts";
+import { holderOf, lockNamespace, requireNetAdmin, sshSessionPort } from "./host.ts";
 import type { Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
 import { openTableWatch } from "./table_watch.ts";
+import { createWatchdog } from "./watchdog.ts";
 
 /** Netlink messages of one transaction: 100,000 grants fit. */
 const NFTABLES_BUFFER_BYTES = 16 * 1024 * 1024;
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
-const BATCHES_MAX = Math.ceil(QUEUE_LENGTH_MAX / BATCH_PACKETS);
 /** After a failure to put the table back. */
 const RETRY_MS = 1_000;
 
@@ -41,6 +43,7 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   using socket = openNftablesSocket();
   const kernel = openConversation(socket);
   using queue = bindQueue(config.queueNumber);
+  using copies = bindLogGroup(config.queueNumber);
   using waiter = openWaiter();
   // Watched from before the table is there, so that no change is missed.
   using watch = openTableWatch(socket.port);
@@ -50,10 +53,11 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  waiter.attend(owned ? [queue.fd] : [queue.fd, watch.fd]);
+  waiter.attend([queue.fd, copies.fd, ...(owned ? [] : [watch.fd])]);
 
-  const gatekeeper = createGatekeeper({ config, kernel, queue, log, key: randomKey() });
+  const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, key: randomKey() });
   gatekeeper.adopt(installed.grants, performance.now());
+  const watchdog = createWatchdog(() => knocksCounted(kernel), performance.now());
 
   let stopSignal: string | undefined;
   const stopListening = onSignals(log, (signal) => {
@@ -65,33 +69,46 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   let restoreAtMs = Infinity;
   while (stopSignal === undefined) {
     const nowMs = performance.now();
-    const dueMs = Math.min(gatekeeper.dueMs ?? Infinity, restoreAtMs);
-    await waiter.wait(dueMs === Infinity ? undefined : dueMs - nowMs);
+    const dueMs = Math.min(gatekeeper.dueMs ?? Infinity, restoreAtMs, watchdog.dueMs);
+    await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
     do {
-      if ((!owned && watch.takeChange()) || restoreAtMs <= performance.now()) {
-        restoreAtMs = restore() ? Infinity : performance.now() + RETRY_MS;
-      }
-      drain();
+      keepTable();
+      // In a flood copies are collected: only held packets are urgent, and to be woken for each copy
+      // would cost the sender's processor as much as the copy.
+      while (drain(turnEndMs) && performance.now() < turnEndMs) waiter.lingerForFirst(COLLECT_MS);
     } while (performance.now() < turnEndMs && waiter.linger(LINGER_MS));
     gatekeeper.tick(performance.now());
+    watchdog.check(gatekeeper.copied, performance.now());
   }
-  drain();
+  drain(performance.now() + TURN_MS);
   gatekeeper.tick(performance.now());
   log("info", "stopping", {
     signal: stopSignal,
     ...gatekeeper.counters(),
     hint: "guarded ports stay shut and grants end on their time; pk down removes the rules",
   });
-  // Last of all, since packets that wait when the queue is closed are dropped: what waits still goes on
-  // its way, what comes later passes by a queue without a listener.
-  drain();
+  // Last of all, since packets that wait when the queue is closed are dropped: what is held still goes
+  // on its way, what comes later passes by a queue without a listener.
+  drain(performance.now() + TURN_MS);
   queue[Symbol.dispose]();
   stopListening();
 
-  /** Handles what waits, no more than the queue can hold, since more may always come. */
-  function drain(): void {
-    for (let left = BATCHES_MAX; left > 0 && gatekeeper.handleBatch(performance.now()); left--);
+  /** Handles what waits until `endMs`, since more may always come; false when nothing did. */
+  function drain(endMs: number): boolean {
+    let any = false;
+    while (gatekeeper.handleBatch(performance.now())) {
+      any = true;
+      keepTable();
+      if (performance.now() >= endMs) break;
+    }
+    return any;
+  }
+
+  /** Puts the table back where somebody changed it. */
+  function keepTable(): void {
+    if ((owned || !watch.takeChange()) && restoreAtMs > performance.now()) return;
+    restoreAtMs = restore() ? Infinity : performance.now() + RETRY_MS;
   }
 
   function restore(): boolean {
@@ -154,17 +171,41 @@ function openNetfilterSocket(): NetlinkSocket {
 }
 
 function bindQueue(queueNumber: number): PacketQueue {
-  const holder = queueHolder(queueNumber);
   try {
     return openPacketQueue(queueNumber);
   } catch (error) {
     // The kernel answers the same for a queue that is taken and for a missing capability, which
     // was asked before.
-    if (!(error instanceof KernelError && error.code === "EPERM")) throw error;
-    throw new HostError(
-      `Queue ${queueNumber} is taken by ${holder ?? "another process"}`,
-      "Stop that process, or choose another number (--queue-num)",
-    );
+    throw isKernelError(error, "EPERM") ? taken("Queue", "nfnetlink_queue", queueNumber) : error;
+  }
+}
+
+function bindLogGroup(group: number): PacketLog {
+  try {
+    return openPacketLog(group);
+  } catch (error) {
+    throw isKernelError(error, "EPERM") ? taken("Log group", "nfnetlink_log", group) : error;
+  }
+}
+
+function taken(what: string, subsystem: string, number: number): HostError {
+  return new HostError(
+    `${what} ${number} is taken by ${holderOf(subsystem, number) ?? "another process"}`,
+    "Stop that process, or choose another number (--queue-num)",
+  );
+}
+
+function isKernelError(error: unknown, code: string): boolean {
+  return error instanceof KernelError && error.code === code;
+}
+
+/** Knocks that the kernel has counted, or undefined where the table is gone. */
+function knocksCounted(kernel: Conversation): number | undefined {
+  try {
+    return readCounters(kernel).get("knocks");
+  } catch (error) {
+    if (error instanceof KernelError) return undefined;
+    throw error;
   }
 }
 

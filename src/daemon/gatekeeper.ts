@@ -1,6 +1,7 @@
-// One batch of queued packets: parse each, step the machine, write the grants they earned in one
-// transaction, and after its ack let all packets go with one verdict. Log lines wait for a quiet moment.
+// The copies of knocks, and what waits for them: parse each copy, step the machine, write the grants
+// of a batch in one transaction; after its ack what was held goes on. Log lines wait for a quiet moment.
 
+import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
 import type { Config, Door } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
@@ -8,21 +9,29 @@ import { writeGrants } from "../firewall/firewall.ts";
 import type { Grant } from "../firewall/grant.ts";
 import { type Effect, KnockMachine } from "../knock/machine.ts";
 import type { HashKey } from "../knock/siphash.ts";
-import { ATTEMPTS_PER_PREFIX_MAX, LINES_PER_SECOND, MESSAGE_BYTES } from "../limits.ts";
+import { ATTEMPTS_PER_PREFIX_MAX, COPIES_MAX, LINES_PER_SECOND } from "../limits.ts";
 import type { Conversation } from "../netlink/conversation.ts";
+import { decodeLogMessage, emptyLoggedPacket, LOGGED } from "../nflog/log_message.ts";
 import { decodePacketMessage, emptyQueuedPacket, QUEUE } from "../nfqueue/packet_message.ts";
 import { formatAddress } from "../packet/address.ts";
-import { emptyHeader, type PacketHeader } from "../packet/header.ts";
+import { emptyHeader, type PacketHeader, type Source } from "../packet/header.ts";
 import { PARSE, PARSE_NAMES } from "../packet/outcome.ts";
 import { parsePacket } from "../packet/parse.ts";
 import { createGrantBook } from "./grant_book.ts";
 import type { Fields, Log } from "./log.ts";
+import { createRefusalCount } from "./refusal_count.ts";
 import { createThrottle } from "./throttle.ts";
+
+/** Between two lines about copies that were lost. */
+const LOSS_INTERVAL_MS = 1_000;
+
+type Batch = "receive" | "view" | "messageBytes" | "messageLength";
 
 export interface GatekeeperOptions {
   readonly config: Config;
   readonly kernel: Conversation;
-  readonly queue: Pick<PacketQueue, "receive" | "view" | "messageLength" | "accept">;
+  readonly queue: Pick<PacketQueue, Batch | "accept">;
+  readonly copies: Pick<PacketLog, Batch>;
   readonly log: Log;
   readonly key: HashKey;
 }
@@ -30,51 +39,87 @@ export interface GatekeeperOptions {
 export interface Gatekeeper {
   /** Grants that stand in the kernel already. */
   adopt(grants: readonly Grant[], nowMs: number): void;
-  /** Handles what waits in the queue, a batch at most; false when nothing was there. */
+  /**
+   * Reads what is held, a batch at most, then the copies: all of them where something is held, since
+   * the knocks it waits for are among them, else a batch. False when nothing was there.
+   */
   handleBatch(nowMs: number): boolean;
-  /** Writes the log lines of the batches before, and of grants that ended and lines left out. */
-  tick(nowMs: number): void;
+  /**
+   * Writes the log lines of the batches before, of grants that ended, and of lines left out.
+   *
+   * @returns the grants that ended.
+   */
+  tick(nowMs: number): readonly Grant[];
   /** When `tick` will have something to tell, or undefined. */
   readonly dueMs: number | undefined;
   openGrants(nowMs: number): Grant[];
+  /** Is there a grant whose end was not told yet? */
+  isGranted(source: Readonly<Source>, port: number): boolean;
+  /** Copies that the kernel made since the first one was read: those read, and those lost. */
+  readonly copied: number;
   /** Packets and what became of them, for the last log line. */
   counters(): Fields;
 }
 
 export function createGatekeeper(
-  { config, kernel, queue, log, key }: GatekeeperOptions,
+  { config, kernel, queue, copies, log, key }: GatekeeperOptions,
 ): Gatekeeper {
   const { doors } = config;
   const machine = new KnockMachine({
     rules: doors,
+    decoys: config.decoys,
     sourcesMax: config.sourcesMax,
     perPrefixMax: ATTEMPTS_PER_PREFIX_MAX,
     key,
   });
-  const guarded = new Set<number>(doors.map((door) => door.port));
   const book = createGrantBook();
-  const packet = emptyQueuedPacket();
+  const held = emptyQueuedPacket();
+  const copy = emptyLoggedPacket();
   const header = emptyHeader();
   const parsed = new Float64Array(PARSE_NAMES.length);
-  const counts = { packets: 0, knocks: 0, granted: 0, failed: 0, refused: 0, undecoded: 0 };
+  const counts = {
+    packets: 0,
+    lost: 0,
+    held: 0,
+    knocks: 0,
+    decoys: 0,
+    granted: 0,
+    failed: 0,
+    undecoded: 0,
+  };
   const throttles = {
     knock: createThrottle(LINES_PER_SECOND),
-    refused: createThrottle(LINES_PER_SECOND),
+    decoy: createThrottle(LINES_PER_SECOND),
     error: createThrottle(LINES_PER_SECOND),
   };
+  const refusals = createRefusalCount(kernel);
+  let lostUntold = 0;
+  let lossDueMs = Number.NEGATIVE_INFINITY;
+  /** The number that the next copy will have if none is lost. */
+  let nextSequence: number | undefined;
 
-  /** Grants that the packets of this batch earned. */
+  /** Grants that the copies of this batch earned. */
   let earned: Grant[] = [];
   /** Lines to be written when no packet waits for it. */
   let lines: (() => void)[] = [];
 
-  const handlePacket = (nowMs: number) => {
-    const outcome = parsePacket(queue.view, packet.payloadOffset, packet.payloadLength, header);
+  const countLoss = () => {
+    const lost = nextSequence === undefined ? 0 : (copy.sequence - nextSequence) >>> 0;
+    nextSequence = (copy.sequence + 1) >>> 0;
+    counts.lost += lost;
+    lostUntold += lost;
+  };
+
+  const handleCopy = (nowMs: number) => {
+    counts.packets++;
+    countLoss();
+    const outcome = parsePacket(copies.view, copy.payloadOffset, copy.payloadLength, header);
     parsed[outcome] = (parsed[outcome] ?? 0) + 1;
     if (outcome !== PARSE.tcp) return;
+    if (copy.mark !== 0) return handleRefused(nowMs);
     const effects = machine.step(header, nowMs);
     for (let index = 0; index < effects; index++) handleEffect(machine.effect(index), nowMs);
-    if (guarded.has(header.destinationPort)) handleGuarded(nowMs);
+    if (machine.isDecoy(header.destinationPort)) handleDecoy(nowMs);
   };
 
   const handleEffect = ({ door, stage, of }: Effect, nowMs: number) => {
@@ -87,13 +132,33 @@ export function createGatekeeper(
     lines.push(() => log(stage === 1 ? "debug" : "info", "knock", { source, stage, of }));
   };
 
-  const handleGuarded = (nowMs: number) => {
-    const { destinationPort: port } = header;
-    if (book.has(header, port, nowMs) || earned.some((grant) => isFor(grant, header))) return;
-    counts.refused++;
-    if (!throttles.refused.admit(nowMs)) return;
+  const handleDecoy = (nowMs: number) => {
+    counts.decoys++;
+    if (!throttles.decoy.admit(nowMs)) return;
     const source = formatAddress(header);
-    lines.push(() => log("info", "refused", { source, port }));
+    lines.push(() => log("info", "decoy", { source }));
+  };
+
+  /** The kernel copies only some of the SYNs that it refuses, and counts them all. */
+  const handleRefused = (nowMs: number) => {
+    refusals.tell(nowMs);
+    const fields = { source: formatAddress(header), port: header.destinationPort };
+    lines.push(() => log("info", "refused", fields));
+  };
+
+  /** @returns whether the kernel took every grant that they earned. */
+  const handleCopies = (count: number, nowMs: number): boolean => {
+    for (let index = 0; index < count; index++) {
+      const offset = index * copies.messageBytes;
+      const length = Math.min(copies.messageLength(index), copies.messageBytes);
+      if (decodeLogMessage(copies.view, offset, length, copy) === LOGGED.packet) handleCopy(nowMs);
+      else counts.undecoded++;
+    }
+    if (earned.length === 0) return true;
+    const failedBefore = counts.failed;
+    writeEarned(nowMs);
+    earned = [];
+    return counts.failed === failedBefore;
   };
 
   const writeEarned = (nowMs: number) => {
@@ -123,61 +188,22 @@ export function createGatekeeper(
     }
   };
 
-  return {
-    adopt(grants, nowMs) {
-      for (const grant of grants) book.add(grant, nowMs);
-    },
-
-    handleBatch(nowMs) {
-      const count = queue.receive();
-      if (count === 0) return false;
-      let lastId: number | undefined;
-      for (let index = 0; index < count; index++) {
-        const length = Math.min(queue.messageLength(index), MESSAGE_BYTES);
-        if (
-          decodePacketMessage(queue.view, index * MESSAGE_BYTES, length, packet) !== QUEUE.packet
-        ) {
-          counts.undecoded++;
-          continue;
-        }
-        lastId = packet.id;
-        counts.packets++;
-        handlePacket(nowMs);
-      }
-      if (earned.length > 0) writeEarned(nowMs);
-      if (lastId !== undefined) accept(lastId, nowMs);
-      if (earned.length > 0) earned = [];
-      return true;
-    },
-
-    tick(nowMs) {
-      for (const line of lines) line();
-      lines = [];
-      for (const { source, port } of book.takeExpired(nowMs)) {
-        log("info", "expired", { source: formatAddress(source), port });
-      }
-      for (const [of, throttle] of Object.entries(throttles)) {
-        const count = throttle.takeOmitted(nowMs);
-        if (count > 0) log("info", "omitted", { of, count });
-      }
-    },
-
-    get dueMs() {
-      const times = [book.nextEndMs, ...Object.values(throttles).map((throttle) => throttle.dueMs)];
-      const due = times.filter((time) => time !== undefined);
-      return due.length > 0 ? Math.min(...due) : undefined;
-    },
-
-    openGrants: (nowMs) => book.open(nowMs),
-
-    counters() {
-      const outcomes = PARSE_NAMES.map((name, index) => [name, parsed[index] ?? 0] as const);
-      const unusual = outcomes.filter(([name, count]) => name !== "tcp" && count > 0);
-      return { ...counts, ...Object.fromEntries(unusual) };
-    },
+  /** Reads what is held: how many, and the id of the last one. */
+  const takeHeld = (): { count: number; lastId: number | undefined } => {
+    let lastId: number | undefined;
+    const count = queue.receive();
+    for (let index = 0; index < count; index++) {
+      const offset = index * queue.messageBytes;
+      const length = Math.min(queue.messageLength(index), queue.messageBytes);
+      if (decodePacketMessage(queue.view, offset, length, held) === QUEUE.packet) {
+        lastId = held.id;
+        counts.held++;
+      } else counts.undecoded++;
+    }
+    return { count, lastId };
   };
 
-  function accept(lastId: number, nowMs: number): void {
+  const accept = (lastId: number, nowMs: number) => {
     try {
       queue.accept(lastId);
     } catch (cause) {
@@ -185,7 +211,77 @@ export function createGatekeeper(
       // The packets wait; the verdict of the next batch covers them, too.
       if (throttles.error.admit(nowMs)) log("error", "verdict failed", { reason: cause.message });
     }
-  }
+  };
+
+  return {
+    adopt(grants, nowMs) {
+      for (const grant of grants) book.add(grant, nowMs);
+    },
+
+    handleBatch(nowMs) {
+      // What is held comes first: whatever it waits for was copied before it.
+      const { count: held, lastId } = takeHeld();
+      const copiesMax = lastId === undefined ? 1 : COPIES_MAX;
+      let read = 0;
+      while (read < copiesMax) {
+        const count = copies.receive();
+        read += count;
+        // A kernel that refuses or does not answer takes time, which what is held must not wait for.
+        if (!handleCopies(count, nowMs) || count === 0) break;
+      }
+      if (lastId !== undefined) accept(lastId, nowMs);
+      return held > 0 || read > 0;
+    },
+
+    tick(nowMs) {
+      for (const line of lines) line();
+      lines = [];
+      const expired = book.takeExpired(nowMs);
+      for (const { source, port } of expired) {
+        log("info", "expired", { source: formatAddress(source), port });
+      }
+      for (const [of, throttle] of Object.entries(throttles)) {
+        const count = throttle.takeOmitted(nowMs);
+        if (count > 0) log("info", "omitted", { of, count });
+      }
+      const refused = refusals.takeUntold(nowMs);
+      if (refused > 0) log("info", "omitted", { of: "refused", count: refused });
+      if (lostUntold > 0 && nowMs >= lossDueMs) {
+        log("warning", "knocks lost", {
+          count: lostUntold,
+          hint:
+            "packets came faster than they could be read; who knocked meanwhile must knock again",
+        });
+        lostUntold = 0;
+        lossDueMs = nowMs + LOSS_INTERVAL_MS;
+      }
+      return expired;
+    },
+
+    get dueMs() {
+      const times = [
+        book.nextEndMs,
+        refusals.dueMs,
+        lostUntold > 0 ? lossDueMs : undefined,
+        ...Object.values(throttles).map((throttle) => throttle.dueMs),
+      ];
+      const due = times.filter((time) => time !== undefined);
+      return due.length > 0 ? Math.min(...due) : undefined;
+    },
+
+    openGrants: (nowMs) => book.open(nowMs),
+    isGranted: (source, port) => book.has(source, port),
+
+    get copied() {
+      return counts.packets + counts.lost;
+    },
+
+    counters() {
+      const outcomes = PARSE_NAMES.map((name, index) => [name, parsed[index] ?? 0] as const);
+      const unusual = outcomes.filter(([name, count]) => name !== "tcp" && count > 0);
+      return { ...counts, ...Object.fromEntries(unusual) };
+    },
+  };
 }
 
 /** A grant for the source of the packet, copied, since the header is filled again. */
@@ -196,10 +292,4 @@ function grantOf(header: PacketHeader, door: Door): Grant {
     port: door.port,
     timeoutMs: door.timeoutMs,
   };
-}
-
-function isFor({ source, port }: Grant, header: PacketHeader): boolean {
-  return port === header.destinationPort && source.family === header.family &&
-    source.word3 === header.word3 && source.word2 === header.word2 &&
-    source.word1 === header.word1 && source.word0 === header.word0;
 }

@@ -1,5 +1,5 @@
-// What the daemon knows of open grants: for the log lines `expired` and `refused`, and to write them
-// anew where somebody took the table away. The kernel alone decides; it ends them without telling.
+// What the daemon knows of open grants: for the log line `expired`, and to write them anew where
+// somebody took the table away. The kernel alone decides; it ends them without telling.
 
 import type { Grant } from "../firewall/grant.ts";
 import type { Source } from "../packet/header.ts";
@@ -7,11 +7,12 @@ import type { Source } from "../packet/header.ts";
 export interface GrantBook {
   /** Notes a grant, or a new time for one. */
   add(grant: Grant, nowMs: number): void;
-  has(source: Readonly<Source>, port: number, nowMs: number): boolean;
   /** Takes out the grants whose time is over. */
   takeExpired(nowMs: number): Grant[];
   /** All that are open, with what is left of their time. */
   open(nowMs: number): Grant[];
+  /** Is there one that was not taken out, whether its time is over or not? */
+  has(source: Readonly<Source>, port: number): boolean;
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   readonly size: number;
@@ -39,11 +40,6 @@ export function createGrantBook(): GrantBook {
       // Renewed grants leave their old ends behind.
       if (ends.size > 2 * entries.size + 64) ends.keep(isCurrent);
     },
-    has(source, port, nowMs) {
-      if (entries.size === 0) return false;
-      const entry = entries.get(keyOf(source, port));
-      return entry !== undefined && entry.endMs > nowMs;
-    },
     takeExpired(nowMs) {
       const expired: Grant[] = [];
       for (
@@ -62,6 +58,7 @@ export function createGrantBook(): GrantBook {
       [...entries.values()]
         .filter((entry) => entry.endMs > nowMs)
         .map(({ grant, endMs }) => ({ ...grant, timeoutMs: endMs - nowMs })),
+    has: (source, port) => entries.has(keyOf(source, port)),
     get nextEndMs() {
       return ends.top()?.endMs;
     },

@@ -4,7 +4,6 @@
 import { type FileLock, lockFile, makeFolder, readLink, readTextFile } from "../../ffi/file.ts";
 import { parentPid } from "../../ffi/process.ts";
 import { HostError, KernelError } from "../errors.ts";
-import { decodeQueueStatus } from "../nfqueue/queue_status.ts";
 
 const CAP_NET_ADMIN = 12n;
 const RUN_FOLDER = "/run/pk";
@@ -41,17 +40,19 @@ export function lockNamespace(): FileLock | { readonly holder: number } {
   }
 }
 
-/** "process 4711 (name)" for who listens at a queue; undefined where nobody does. */
-export function queueHolder(queueNumber: number): string | undefined {
-  const text = readTextFile("/proc/self/net/netfilter/nfnetlink_queue") ?? "";
-  const queue = decodeQueueStatus(text).find((status) => status.queueNumber === queueNumber);
-  if (queue === undefined) return undefined;
+/**
+ * "process 4711 (name)" for who listens at a number of nfnetlink_queue or nfnetlink_log; undefined
+ * where nobody does.
+ */
+export function holderOf(subsystem: string, number: number): string | undefined {
+  // One line a listener; its columns begin with the number and the netlink port of the socket.
+  const text = readTextFile(`/proc/self/net/netfilter/${subsystem}`) ?? "";
+  const lines = text.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+  const [, port] = lines.find(([first]) => first === number) ?? [];
+  if (port === undefined) return undefined;
   // The port of a process's first netlink socket is its pid; of further ones it is not.
-  const name = readTextFile(`/proc/${queue.peerPortId}/comm`)?.trim().replace(
-    /[^\x21-\x7e]+/g,
-    "?",
-  );
-  return name === undefined ? "another process" : `process ${queue.peerPortId} (${name})`;
+  const name = readTextFile(`/proc/${port}/comm`)?.trim().replace(/[^\x21-\x7e]+/g, "?");
+  return name === undefined ? "another process" : `process ${port} (${name})`;
 }
 
 /**

@@ -12,6 +12,7 @@ import { messageAttributes } from "../netlink/nfnetlink.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { addChain } from "../nftables/chain.ts";
 import { NFT_TABLE_F } from "../nftables/constants.ts";
+import { addCounter, listCounters, parseCounter } from "../nftables/counter_object.ts";
 import {
   addElements,
   type Element,
@@ -117,6 +118,31 @@ export function install(
 }
 
 /**
+ * Shuts the guarded ports to newcomers at once, where the table was taken away; `install` has to
+ * follow. It leaves out connection tracking and what asks it: to start it the kernel walks all of its
+ * table, which takes hundreds of milliseconds under load. So until then segments other than a SYN are
+ * let through.
+ *
+ * @throws {HostError} when the table is somebody else's.
+ * @throws {KernelError} when what stands there does not fit.
+ */
+export function shut(
+  kernel: Conversation,
+  config: Config,
+  form: Form,
+  grants: readonly Grant[],
+): void {
+  readTable(kernel);
+  const ruleset = rulesetOf(config, form.queueKind);
+  const tracked = new Set<string>();
+  const rules = ruleset.rules.filter(({ chain, statements }) => {
+    if (statements.some(({ nft }) => nft.startsWith("ct "))) tracked.add(chain);
+    return !tracked.has(chain); // up to the first such rule of a chain
+  });
+  kernel.transact(installation({ ...ruleset, rules }, form.flags, grants, []));
+}
+
+/**
  * Flags that a kernel does not know are EINVAL or EOPNOTSUPP, an expression or a target ENOENT; an
  * object of somebody else where ours should be is EEXIST, EBUSY or EOPNOTSUPP.
  */
@@ -154,6 +180,16 @@ export function writeGrants(
     const others = grants.filter((_, index) => isRefused[index]).map((grant) => ({ grant, error }));
     return rest.length === 0 ? others : [...others, ...writeGrants(kernel, rest)];
   }
+}
+
+/** Packets that the kernel counted by the names of its counters: knocks that it has copied, SYNs
+ * that it refused. Empty where the table is gone.
+ */
+export function readCounters(kernel: Conversation): ReadonlyMap<string, number> {
+  const counters = kernel.ask(listCounters(TABLE)).map((message) =>
+    parseCounter(messageAttributes(message))
+  );
+  return new Map(counters.map(({ name, packets }) => [name, packets]));
 }
 
 /**
@@ -225,10 +261,10 @@ function installation(
 ): Operation[] {
   return [
     addTable({ name: TABLE, flags, comment: TABLE_COMMENT }),
+    ...ruleset.counters.map((counter) => addCounter(TABLE, counter)),
     ...ruleset.sets.map((set, index) => addSet(TABLE, set, index + 1)),
     ...ruleset.chains.flatMap((chain) => [addChain(TABLE, chain), flushChain(TABLE, chain.name)]),
-    ...portElements("watched", ruleset.watched),
-    ...portElements("guarded", ruleset.guarded),
+    ...Object.entries(ruleset.ports).flatMap(([set, ports]) => portElements(set, ports)),
     ...sessionElements(sessions),
     ...grantElements(grants),
     ...ruleset.rules.map((rule) => addRule(TABLE, rule)),
@@ -299,7 +335,8 @@ function explain(error: unknown): unknown {
     case "EOPNOTSUPP":
       return new HostError(
         `This kernel lacks a part that pk needs: ${error.message}`,
-        "Load the modules nft_ct, nft_fib_inet, nft_queue (or nft_compat and xt_NFQUEUE)",
+        "Load the modules nft_ct, nft_fib_inet, nft_log, nft_limit, nft_queue (or nft_compat and " +
+          "xt_NFQUEUE)",
       );
     default:
       return error;

@@ -1,28 +1,47 @@
 // The ruleset pk owns, as a value: it can be printed as nft text and turned into one transaction.
 //
-//   watch (prerouting -250, before connection tracking): SYNs to watched ports wait in the queue
+//   watch (prerouting -250, before connection tracking): SYNs to watched ports go to knock
+//   knock: a SYN to a knock port is copied to the daemon and goes on; with one of the last two knocks
+//          of a sequence its source is `finishing` for a moment. A SYN to a guarded port goes to hold
+//   hold:  without a grant, but finishing, it waits for the daemon, so that the grant is there first
 //   guard (prerouting -150, before DNAT): segments to guarded ports of this host go to gate
-//   gate: a SYN needs a grant; other segments an established connection, or one older than pk
+//   gate:  a SYN needs a grant; other segments an established connection, or one older than pk
+//   refuse: a SYN that may not come in is counted, some of them are copied, all are dropped
 //
-// **Invariant:** only `gate` decides. What the daemon says about queued packets cannot open anything.
+// **Invariant:** only `gate` decides. What the daemon says about held packets cannot open anything.
+// **Invariant:** without the daemon, stopped or gone, nothing waits but SYNs to guarded ports.
 
 import type { Chain } from "../nftables/chain.ts";
-import { type Rule, ruleText } from "../nftables/rule.ts";
+import { type Rule, ruleText, type Statement } from "../nftables/rule.ts";
 import { type NftSet, setText } from "../nftables/set.ts";
+import { counterText } from "../nftables/counter_object.ts";
 import {
   counted,
+  countedAs,
   ctEstablished,
   destinationIn,
+  fromPeer,
+  limitedTo,
+  loggedTo,
   notLoopback,
   type QueueKind,
+  rejected,
+  rememberSource,
+  sourceAloneIn,
   sourceIn,
   tcpFlags,
   toLocalAddress,
   toQueue,
   verdict,
 } from "../nftables/statement.ts";
-import type { Config } from "../config/config.ts";
-import { INHERITED_MAX } from "../limits.ts";
+import type { Config, Refusal } from "../config/config.ts";
+import {
+  BANNED_MAX,
+  FINISHING_MAX,
+  FINISHING_MS,
+  INHERITED_MAX,
+  LINES_PER_SECOND,
+} from "../limits.ts";
 import { GRANT_KEY } from "./grant.ts";
 
 export const TABLE = "pk";
@@ -36,50 +55,70 @@ const WATCH_PRIORITY = -250;
 /** After connection tracking, before DNAT (-100): published container ports are guarded, too. */
 const GUARD_PRIORITY = -150;
 
+const FINAL_KNOCKS = 2;
+
+/** Prefix of the copies of refused SYNs; copies of knocks have none. */
+export const REFUSED_PREFIX = "refused";
+
 export interface Ruleset {
   readonly chains: readonly Chain[];
   readonly rules: readonly Rule[];
   readonly sets: readonly NftSet[];
-  /** Ports in the sets `watched` and `guarded`. */
-  readonly watched: readonly number[];
-  readonly guarded: readonly number[];
+  /** Names of counters. */
+  readonly counters: readonly string[];
+  /** TCP ports in the sets of that name. */
+  readonly ports: {
+    /** All that pk looks at. */
+    readonly watched: readonly number[];
+    readonly guarded: readonly number[];
+    /** Where only guessers knock. */
+    readonly decoys: readonly number[];
+    /** The last two knocks of each sequence: two, since CPUs can swap the last one with the SYN. */
+    readonly finals: readonly number[];
+  };
 }
 
-/** The ruleset of a configuration. `queueKind` is how this kernel hands packets to user space. */
+/** The ruleset of a configuration. `queueKind` is how this kernel holds packets. */
 export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
-  const guarded = ascending(config.doors.map((door) => door.port));
+  const { doors, decoys, queueNumber } = config;
+  const guarded = ascending(doors.map((door) => door.port));
   return {
     chains: [
+      { name: "hold" },
+      { name: "knock" },
+      { name: "refuse" },
       { name: "gate" },
       { name: "watch", prerouting: WATCH_PRIORITY },
       { name: "guard", prerouting: GUARD_PRIORITY },
     ],
     rules: [
-      watchRule(config.queueNumber, queueKind),
-      {
-        chain: "guard",
-        statements: [
-          destinationIn("guarded"),
-          notLoopback(),
-          toLocalAddress(),
-          verdict({ goto: "gate" }),
-        ],
-      },
-      ...gateRules(),
+      ...chainRules("watch", watchRules()),
+      ...chainRules("knock", knockRules(config)),
+      ...chainRules("hold", holdRules(queueNumber, queueKind)),
+      ...chainRules("guard", guardRules()),
+      ...chainRules("gate", gateRules(config)),
+      ...chainRules("refuse", refuseRules(config)),
     ],
-    sets: sets(config.grantsMax),
-    watched: ascending([...config.doors.flatMap((door) => door.sequence), ...guarded]),
-    guarded,
+    sets: sets(config),
+    counters: ["knocks", "refused"],
+    ports: {
+      watched: ascending([
+        ...doors.flatMap((door) => door.sequence),
+        ...guarded,
+        ...decoys,
+      ]),
+      guarded,
+      decoys: ascending(decoys),
+      finals: ascending(doors.flatMap((door) => door.sequence.slice(-FINAL_KNOCKS))),
+    },
   };
 }
 
 /** The ruleset as text for `nft -f`; with `owned`, said in a comment, since old nft cannot read it. */
 export function rulesetText(ruleset: Ruleset, owned: boolean): string {
-  const elements: Record<string, readonly number[]> = {
-    watched: ruleset.watched,
-    guarded: ruleset.guarded,
-  };
+  const elements: Record<string, readonly number[]> = ruleset.ports;
   const blocks = [
+    ...ruleset.counters.map(counterText),
     ...ruleset.sets.map((set) =>
       setText(set, (elements[set.name] ?? []).map((port) => `tcp . ${port}`))
     ),
@@ -105,42 +144,119 @@ export function rulesetText(ruleset: Ruleset, owned: boolean): string {
 }
 
 /** The flags come first: for segments of established traffic they are all that is asked. */
-function watchRule(queueNumber: number, kind: QueueKind): Rule {
-  return {
-    chain: "watch",
-    statements: [
-      tcpFlags(["syn"], ["fin", "syn", "rst", "ack"]),
-      destinationIn("watched"),
-      notLoopback(),
-      toLocalAddress(),
-      counted(),
-      toQueue(queueNumber, kind),
-    ],
-  };
+function watchRules(): Statement[][] {
+  return [[
+    tcpFlags(["syn"], ["fin", "syn", "rst", "ack"]),
+    destinationIn("watched"),
+    notLoopback(),
+    toLocalAddress(),
+    fromPeer(),
+    verdict({ goto: "knock" }),
+  ]];
 }
 
-function gateRules(): Rule[] {
+function knockRules({ queueNumber, banMs }: Config): Statement[][] {
+  return [
+    [destinationIn("guarded"), verdict({ goto: "hold" })],
+    ...(banMs === undefined ? [] : [
+      [sourceAloneIn("ip", "banned4"), verdict("accept")],
+      [sourceAloneIn("ip6", "banned6"), verdict("accept")],
+    ]),
+    // Copied before the source is marked, since a rule ends at a set that is full.
+    [countedAs("knocks"), loggedTo(queueNumber)],
+    [destinationIn("finals"), rememberSource("ip", "finishing4")],
+    [destinationIn("finals"), rememberSource("ip6", "finishing6")],
+    ...(banMs === undefined ? [] : [
+      [destinationIn("decoys"), rememberSource("ip", "banned4")],
+      [destinationIn("decoys"), rememberSource("ip6", "banned6")],
+    ]),
+  ];
+}
+
+function holdRules(queueNumber: number, kind: QueueKind): Statement[][] {
+  return [
+    [sourceIn("ip", ["l4proto", "dport"], "grants4"), verdict("accept")],
+    [sourceIn("ip6", ["l4proto", "dport"], "grants6"), verdict("accept")],
+    [sourceAloneIn("ip", "finishing4"), counted(), toQueue(queueNumber, kind)],
+    [sourceAloneIn("ip6", "finishing6"), counted(), toQueue(queueNumber, kind)],
+  ];
+}
+
+function guardRules(): Statement[][] {
+  return [[
+    destinationIn("guarded"),
+    notLoopback(),
+    toLocalAddress(),
+    verdict({ goto: "gate" }),
+  ]];
+}
+
+function gateRules({ onExpire, refuse }: Config): Statement[][] {
   const syn = tcpFlags(["syn"], ["syn", "ack"]);
-  const rules = [
+  const granted = (["ip", "ip6"] as const).map((family) =>
+    sourceIn(family, ["l4proto", "dport"], family === "ip" ? "grants4" : "grants6")
+  );
+  return [
     // Before connection tracking is asked: an old entry must not let a new SYN in.
-    [syn, sourceIn("ip", ["l4proto", "dport"], "grants4"), verdict("accept")],
-    [syn, sourceIn("ip6", ["l4proto", "dport"], "grants6"), verdict("accept")],
-    [syn, counted(), verdict("drop")],
-    [ctEstablished(), verdict("accept")],
+    ...granted.map((source) => [syn, source, verdict("accept")]),
+    [syn, verdict({ goto: "refuse" })],
+    ...(onExpire === "keep" ? [[ctEstablished(), verdict("accept")]] : [
+      ...granted.map((source) => [ctEstablished(), source, verdict("accept")]),
+    ]),
     [sourceIn("ip", ["sport", "dport"], "inherited4"), verdict("accept")],
     [sourceIn("ip6", ["sport", "dport"], "inherited6"), verdict("accept")],
-    [counted(), verdict("drop")],
+    // The end of a connection may be told to its other side, and is told to this one.
+    ...(onExpire === "keep" ? [] : [
+      [tcpFlags(["rst"], ["rst"]), ctEstablished(), verdict("accept")],
+      [ctEstablished(), rejected()],
+    ]),
+    [counted()],
+    ...refusal(refuse),
   ];
-  return rules.map((statements) => ({ chain: "gate", statements }));
 }
 
-function sets(grantsMax: number): NftSet[] {
+function refuseRules({ queueNumber, refuse }: Config): Statement[][] {
+  return [
+    [
+      countedAs("refused"),
+      limitedTo(LINES_PER_SECOND, LINES_PER_SECOND),
+      loggedTo(queueNumber, REFUSED_PREFIX),
+    ],
+    ...refusal(refuse),
+  ];
+}
+
+/** The end of the way. A reset is what a closed port answers. */
+function refusal(refuse: Refusal): Statement[][] {
+  return [...(refuse === "reset" ? [[rejected()]] : []), [verdict("drop")]];
+}
+
+function chainRules(chain: string, rules: readonly Statement[][]): Rule[] {
+  return rules.map((statements) => ({ chain, statements }));
+}
+
+function sets({ grantsMax, banMs }: Config): NftSet[] {
   const ports = { key: ["inet_proto", "inet_service"], timeout: false } as const;
   const grants = { timeout: true, size: grantsMax } as const;
   const inherited = { timeout: true, size: INHERITED_MAX } as const;
+  const finishing = {
+    timeout: true,
+    timeoutMs: FINISHING_MS,
+    dynamic: true,
+    size: FINISHING_MAX,
+  } as const;
+  const banned = { timeout: true, dynamic: true, size: BANNED_MAX } as const;
   return [
     { name: "watched", ...ports },
     { name: "guarded", ...ports },
+    { name: "decoys", ...ports },
+    { name: "finals", ...ports },
+    { name: "finishing4", key: ["ipv4_addr"], ...finishing },
+    { name: "finishing6", key: ["ipv6_addr"], ...finishing },
+    ...(banMs === undefined ? [] : [
+      { name: "banned4", key: ["ipv4_addr"], ...banned, timeoutMs: banMs } as const,
+      { name: "banned6", key: ["ipv6_addr"], ...banned, timeoutMs: banMs } as const,
+    ]),
     { name: "grants4", key: GRANT_KEY.grants4, ...grants },
     { name: "grants6", key: GRANT_KEY.grants6, ...grants },
     { name: "inherited4", key: ["ipv4_addr", "inet_service", "inet_service"], ...inherited },

@@ -12,10 +12,11 @@
 //   | a new knock at the stage just passed                   | nothing; at stage 1 time restarts  |
 //   | a watched port of the door that is not expected        | back to the start                  |
 //
-// Back at the start, a packet that is the first knock of the door is stage 1 at once.
+// Back at the start, a packet that is the first knock of the door is stage 1 at once. A SYN to a decoy
+// takes its source back to the start at every door.
 
 import { REPEATED_MS, SEQUENCE_PORTS_MIN } from "../limits.ts";
-import type { PacketHeader } from "../packet/header.ts";
+import type { PacketHeader, Source } from "../packet/header.ts";
 import { Attempts, NONE } from "./attempts.ts";
 import { halfSipHash, type HashKey } from "./siphash.ts";
 
@@ -39,6 +40,8 @@ export interface Effect {
 
 export interface MachineOptions {
   readonly rules: readonly KnockRule[];
+  /** Ports of no rule that set a source back. */
+  readonly decoys?: readonly number[];
   /** Attempts remembered at once. */
   readonly sourcesMax: number;
   /** Attempts of one IPv6 /64. */
@@ -55,10 +58,11 @@ export class KnockMachine {
   readonly #key: HashKey;
   readonly #attempts: Attempts;
   readonly #doorsByPort: ReadonlyMap<number, readonly number[]>;
+  readonly #decoys: ReadonlySet<number>;
   readonly #effects: readonly Effect[];
   #effectCount = 0;
 
-  constructor({ rules, sourcesMax, perPrefixMax, key }: MachineOptions) {
+  constructor({ rules, decoys = [], sourcesMax, perPrefixMax, key }: MachineOptions) {
     const stages = Math.max(SEQUENCE_PORTS_MIN, ...rules.map((rule) => rule.sequence.length));
     this.#rules = rules;
     this.#key = key;
@@ -71,6 +75,7 @@ export class KnockMachine {
       key,
     });
     this.#doorsByPort = doorsByPort(rules);
+    this.#decoys = new Set(decoys);
     this.#effects = rules.map(() => ({ door: 0, stage: 0, of: 0 }));
   }
 
@@ -82,6 +87,10 @@ export class KnockMachine {
   /** Is the port part of any sequence? */
   watches(port: number): boolean {
     return this.#doorsByPort.has(port);
+  }
+
+  isDecoy(port: number): boolean {
+    return this.#decoys.has(port);
   }
 
   /** Attempts at a stage, for reports and tests. */
@@ -98,13 +107,23 @@ export class KnockMachine {
     this.#effectCount = 0;
     if ((packet.flags & FIN_SYN_RST_ACK) !== SYN) return 0;
     const doors = this.#doorsByPort.get(packet.destinationPort);
-    if (doors === undefined) return 0;
+    if (doors === undefined) {
+      if (this.#decoys.has(packet.destinationPort)) this.#setBack(packet);
+      return 0;
+    }
     const ports = packet.sourcePort << 16 | packet.destinationPort;
     const seen = halfSipHash(this.#key, ports, packet.sequence);
     for (let index = 0; index < doors.length; index++) {
       this.#stepDoor(doors[index] as number, packet, seen, nowMs);
     }
     return this.#effectCount;
+  }
+
+  #setBack(source: Source): void {
+    for (let door = 0; door < this.#rules.length; door++) {
+      const slot = this.#attempts.findAttempt(source, door);
+      if (slot !== NONE) this.#attempts.remove(slot);
+    }
   }
 
   #stepDoor(door: number, packet: PacketHeader, seen: number, nowMs: number): void {

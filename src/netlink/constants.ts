@@ -39,7 +39,11 @@ export const NETLINK_OPTION = {
 } as const;
 
 /** Subsystems of nfnetlink: the high byte of the message type. */
-export const NFNL_SUBSYS = { NFNL_SUBSYS_QUEUE: 3, NFNL_SUBSYS_NFTABLES: 10 } as const;
+export const NFNL_SUBSYS = {
+  NFNL_SUBSYS_QUEUE: 3,
+  NFNL_SUBSYS_ULOG: 4,
+  NFNL_SUBSYS_NFTABLES: 10,
+} as const;
 
 /** Messages around a transaction. */
 export const NFNL_MSG = { NFNL_MSG_BATCH_BEGIN: 0x10, NFNL_MSG_BATCH_END: 0x11 } as const;

@@ -13,18 +13,22 @@ import { type Message, type Request, writeRequest } from "./message.ts";
 
 const NFGENMSG_BYTES = 4;
 
-/** A request to a netfilter subsystem; `message` is the low byte of its type. */
+/**
+ * A request to a netfilter subsystem; `message` is the low byte of its type, `resource` what it is
+ * about where the subsystem numbers things (a log group).
+ */
 export function nfnetlinkRequest(
   subsystem: number,
   message: number,
   flags: number,
   family: number,
   attributes: readonly Attribute[],
+  resource = 0,
 ): Request {
   return {
     type: subsystem << 8 | message,
     flags,
-    header: Uint8Array.of(family, 0, 0, 0),
+    header: Uint8Array.of(family, 0, resource >> 8, resource & 0xff),
     attributes,
   };
 }

@@ -6,7 +6,8 @@
 //  +---------------+-------+-------+---------------+---------------+---+---+-------+- - - - - -
 //
 // In the machine's own order, but for res_id, which is the queue number, and what attributes hold.
-// Decoded in place: nothing is allocated or thrown, and nothing is read outside the datagram.
+// Decoded in place: nothing is allocated or thrown, and nothing is read outside the datagram. Only
+// the packet's id is read: a queue delays, what is in a packet is judged by its copy (src/nflog).
 
 import { LITTLE_ENDIAN } from "../bytes/endian.ts";
 import { NFNL_SUBSYS, NLA } from "../netlink/constants.ts";
@@ -27,24 +28,16 @@ export type QueueOutcome = typeof QUEUE[keyof typeof QUEUE];
 export interface QueuedPacket {
   /** The number that a verdict names; the queue counts up from 1, and over from 2^32. */
   id: number;
-  queueNumber: number;
-  /** Where the packet begins, in the view that was decoded. */
-  payloadOffset: number;
-  /** Bytes of the packet that were copied: 0 without NFQA_PAYLOAD. */
-  payloadLength: number;
-  /** Bytes of the whole packet, of which the copy range may have cut some. */
-  capLength: number;
 }
 
 /** A result object to be filled by `decodePacketMessage`. */
 export function emptyQueuedPacket(): QueuedPacket {
-  return { id: 0, queueNumber: 0, payloadOffset: 0, payloadLength: 0, capLength: 0 };
+  return { id: 0 };
 }
 
 const NLMSGHDR_BYTES = 16;
 const NFGENMSG_BYTES = 4;
 const NLMSG_TYPE = 4;
-const RES_ID = 18;
 const NLATTR_BYTES = 4;
 /** nfqnl_msg_packet_hdr: id (be32), hw_protocol (be16), hook (u8). */
 const PACKET_HDR_BYTES = 7;
@@ -67,33 +60,20 @@ export function decodePacketMessage(
   if (view.getUint16(offset + NLMSG_TYPE, LITTLE_ENDIAN) !== PACKET_TYPE) return QUEUE.notPacket;
   if (messageBytes < NLMSGHDR_BYTES + NFGENMSG_BYTES) return QUEUE.malformed;
 
-  out.queueNumber = view.getUint16(offset + RES_ID);
-  out.payloadOffset = offset;
-  out.payloadLength = 0;
   let hasHeader = false;
-  let capLength = -1;
   const end = offset + messageBytes;
   let at = offset + NLMSGHDR_BYTES + NFGENMSG_BYTES;
-  // The payload is the last attribute and is not padded; fewer bytes than a header are padding.
+  // The last attribute need not be padded; fewer bytes than a header are padding.
   while (end - at >= NLATTR_BYTES) {
     const attributeBytes = view.getUint16(at, LITTLE_ENDIAN);
     if (attributeBytes < NLATTR_BYTES || attributeBytes > end - at) return QUEUE.malformed;
     const type = view.getUint16(at + 2, LITTLE_ENDIAN) & NLA.NLA_TYPE_MASK;
-    const content = at + NLATTR_BYTES;
-    const contentBytes = attributeBytes - NLATTR_BYTES;
-    if (type === NFQA.NFQA_PAYLOAD) {
-      out.payloadOffset = content;
-      out.payloadLength = contentBytes;
-    } else if (type === NFQA.NFQA_PACKET_HDR) {
-      if (contentBytes < PACKET_HDR_BYTES) return QUEUE.malformed;
-      out.id = view.getUint32(content);
+    if (type === NFQA.NFQA_PACKET_HDR) {
+      if (attributeBytes - NLATTR_BYTES < PACKET_HDR_BYTES) return QUEUE.malformed;
+      out.id = view.getUint32(at + NLATTR_BYTES);
       hasHeader = true;
-    } else if (type === NFQA.NFQA_CAP_LEN) {
-      if (contentBytes < 4) return QUEUE.malformed;
-      capLength = view.getUint32(content);
     }
     at += (attributeBytes + 3) & ~3;
   }
-  out.capLength = capLength < 0 ? out.payloadLength : capLength;
   return hasHeader ? QUEUE.packet : QUEUE.malformed;
 }

@@ -92,6 +92,65 @@ Deno.test("--rule-timer", () => {
   table("ruleTimer", "--rule-timer", cases, ({ config }) => config.doors[0]?.timeoutMs, 20_000);
 });
 
+Deno.test("--within", () => {
+  const cases: readonly Outcome<number>[] = [["10s", 10_000], ["500", 500], ["0", WRONG]];
+  table("within", "--within", cases, ({ config }) => config.doors[0]?.withinMs, 10_000);
+});
+
+Deno.test("--refuse and --on-expire", () => {
+  const refusals: readonly Outcome<string>[] = [
+    ["drop", "drop"],
+    ["reset", "reset"],
+    ["reject", WRONG],
+    ["", WRONG],
+  ];
+  table("refuse", "--refuse", refusals, ({ config }) => config.refuse, "drop");
+  const ends: readonly Outcome<string>[] = [["keep", "keep"], ["cut", "cut"], ["kill", WRONG]];
+  table("onExpire", "--on-expire", ends, ({ config }) => config.onExpire, "keep");
+});
+
+Deno.test("--decoys and --ban", () => {
+  const decoys: readonly Outcome<number[]>[] = [
+    ["7001", [7001]],
+    ["7001, 9320", [7001, 9320]],
+    ["none", []],
+    ["", WRONG],
+    ["7001,", WRONG],
+    ["7001-7010", WRONG],
+    [range(100, 64).join(), range(100, 64)],
+    [range(100, 65).join(), WRONG],
+  ];
+  table<number[]>("decoys", "--decoys", decoys, ({ config }) => config.decoys, []);
+  const bans: readonly Outcome<number | undefined>[] = [
+    ["10m", 600_000],
+    ["1", 1_000],
+    ["1001ms", 2_000],
+    ["none", undefined],
+    ["0", WRONG],
+    ["for ever", WRONG],
+  ];
+  table("ban", "--ban", bans, ({ config }) => config.banMs, undefined);
+});
+
+Deno.test("--sources-max and --grants-max", () => {
+  const sources: readonly Outcome<number>[] = [
+    ["256", 256],
+    ["1000000", 1_000_000],
+    ["255", WRONG],
+    ["4194305", WRONG],
+    ["99999999", WRONG],
+    ["many", WRONG],
+  ];
+  table("sourcesMax", "--sources-max", sources, ({ config }) => config.sourcesMax, 65_536);
+  const grants: readonly Outcome<number>[] = [
+    ["1", 1],
+    ["1000000", 1_000_000],
+    ["0", WRONG],
+    ["1000001", WRONG],
+  ];
+  table("grantsMax", "--grants-max", grants, ({ config }) => config.grantsMax, 65_536);
+});
+
 Deno.test("--queue-num", () => {
   const cases: readonly Outcome<number>[] = [
     ["0", 0],
@@ -181,6 +240,13 @@ Deno.test("a guarded port that is also knocked is refused, by default values, to
   assert.equal(parse({ portSeq: "7000,8000", portDest: "22" }).conflict, undefined);
 });
 
+Deno.test("a decoy that is also knocked or guarded is refused", () => {
+  const flags = { portSeq: "7000,8000", portDest: "22" };
+  assert.match(parse({ ...flags, decoys: "7001,8000" }).conflict ?? "", /port 8000 .*--port-seq/);
+  assert.match(parse({ ...flags, decoys: "22" }).conflict ?? "", /port 22 .*--port-dest/);
+  assert.equal(parse({ ...flags, decoys: "7001,7001" }).conflict, undefined);
+});
+
 Deno.test("any text gives a configuration, and a conflict only where there is one", () => {
   const text = fc.option(
     fc.oneof(fc.string(), fc.stringMatching(/^[0-9,smh. -]{0,14}$/)),
@@ -203,6 +269,10 @@ Deno.test("any text gives a configuration, and a conflict only where there is on
     { numRuns: 1_000 },
   );
 });
+
+function range(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
+}
 
 /** Each text gives its value without a finding, or the default with one. */
 function table<T>(

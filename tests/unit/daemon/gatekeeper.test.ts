@@ -1,108 +1,259 @@
-// createGatekeeper(): batches from a queue that is a list, grants to a kernel that is a function.
-// What matters is the order: grants before the verdict, the verdict whatever happens to them.
+// createGatekeeper(): copies and held packets from two lists, grants to a kernel that is a function.
+// What matters is the order: what is held is read first, then the copies that it may wait for, then
+// grants, then the verdict, whatever happens to the grants.
 
 import assert from "node:assert/strict";
 import { Writer } from "../../../src/bytes/writer.ts";
-import type { Config, Milliseconds, Port } from "../../../src/config/config.ts";
+import type { LogLevel } from "../../../src/config/config.ts";
+import { parseFlags } from "../../../src/config/flags.ts";
 import { createGatekeeper } from "../../../src/daemon/gatekeeper.ts";
 import type { Fields } from "../../../src/daemon/log.ts";
 import { ERRNO, KernelError } from "../../../src/errors.ts";
-import { LINES_PER_SECOND, MESSAGE_BYTES } from "../../../src/limits.ts";
-import { raw, writeAttributes } from "../../../src/netlink/attribute.ts";
-import type { Conversation, NamedRequest } from "../../../src/netlink/conversation.ts";
+import { REFUSED_PREFIX, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
+import {
+  BATCH_PACKETS,
+  COPIES_MAX,
+  HELD_MESSAGE_BYTES,
+  LINES_PER_SECOND,
+  LOG_MESSAGE_BYTES,
+} from "../../../src/limits.ts";
+import {
+  type Attribute,
+  raw,
+  text,
+  u32be,
+  writeAttributes,
+} from "../../../src/netlink/attribute.ts";
+import { NFNL_SUBSYS } from "../../../src/netlink/constants.ts";
+import {
+  type Conversation,
+  type NamedRequest,
+  openConversation,
+} from "../../../src/netlink/conversation.ts";
+import { NFULA } from "../../../src/nflog/constants.ts";
 import { NFQA } from "../../../src/nfqueue/constants.ts";
+import { socketTo } from "../../support/fake_kernel.ts";
+import { fakeNftables } from "../../support/fake_nftables.ts";
 import { type Bytes, ipv4, ipv6, tcp } from "../../support/packets.ts";
 
-const CONFIG: Config = {
-  doors: [{
-    sequence: [7000 as Port, 8000 as Port],
-    withinMs: 10_000 as Milliseconds,
-    port: 22 as Port,
-    timeoutMs: 5_000 as Milliseconds,
-  }],
-  queueNumber: 7,
+const { config: CONFIG } = parseFlags({
+  portSeq: "7000,8000",
+  portDest: "22",
+  ruleTimer: "5s",
+  queueNum: "7",
+  logFormat: "json",
   tableOwner: true,
-  sourcesMax: 64,
-  grantsMax: 64,
-  log: { format: "json", level: "debug" },
-};
+});
 
-/** A gatekeeper over a list of batches, and the order of everything it did. */
-function setUp(transact: (requests: readonly NamedRequest[]) => void = () => {}) {
-  const batches: Bytes[][] = [];
+/** 198.51.100.7, which sends unless a test says otherwise. */
+const SOURCE = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc6336407 } as const;
+
+interface Behaviour {
+  readonly transact?: (requests: readonly NamedRequest[]) => void;
+  readonly accept?: () => void;
+  readonly level?: LogLevel;
+}
+
+/** A gatekeeper over two lists of batches, and the order of everything it did. */
+function setUp({ transact, accept, level = "debug" }: Behaviour = {}) {
   const done: string[] = [];
   const logged: { event: string; fields: Fields }[] = [];
-  const memory = new Uint8Array(16 * MESSAGE_BYTES);
-  let lengths: number[] = [];
+  const held: Bytes[][] = [];
+  const copies: Bytes[][] = [];
+  const counted = { refused: 0 };
+  const nftables = fakeNftables({
+    table: { name: "pk", flags: 0, comment: TABLE_COMMENT },
+    sets: [],
+    elements: {},
+    get counters() {
+      return [{ name: "refused", packets: counted.refused, bytes: 0 }];
+    },
+  });
+  const { ask } = openConversation(socketTo(nftables.kernel));
   const kernel: Conversation = {
     transact(requests) {
       done.push(`transaction of ${requests.length}`);
-      transact(requests);
+      transact?.(requests);
     },
-    ask: () => [],
+    ask(request) {
+      done.push("ask");
+      return ask(request);
+    },
   };
   const gatekeeper = createGatekeeper({
-    config: CONFIG,
+    config: { ...CONFIG, log: { ...CONFIG.log, level } },
     kernel,
     key: [1, 2],
     queue: {
-      view: new DataView(memory.buffer),
-      receive() {
-        const batch = batches.shift() ?? [];
-        batch.forEach((message, index) => memory.set(message, index * MESSAGE_BYTES));
-        lengths = batch.map((message) => message.length);
-        return batch.length;
+      ...batchOf(held, HELD_MESSAGE_BYTES, (count) => done.push(`held ${count}`)),
+      accept(lastId) {
+        done.push(`accept ${lastId}`);
+        accept?.();
       },
-      messageLength: (index) => lengths[index] ?? 0,
-      accept: (lastId) => done.push(`accept ${lastId}`),
     },
+    copies: batchOf(copies, LOG_MESSAGE_BYTES, (count) => done.push(`copies ${count}`)),
     log(_level, event, fields = {}) {
       done.push(event);
       logged.push({ event, fields });
     },
   });
-  return { gatekeeper, batches, done, logged };
+  let sequence = 0;
+  return {
+    gatekeeper,
+    held,
+    copies,
+    done,
+    logged,
+    counted,
+    /** A copy of each packet, numbered on from the one before. */
+    copy: (...packets: readonly Bytes[]) => packets.map((packet) => copied(sequence++, packet)),
+    refuse: (...packets: readonly Bytes[]) =>
+      packets.map((packet) => copied(sequence++, packet, REFUSED_PREFIX)),
+    /** What was done since the last call, without what the kernel was asked. */
+    takeDone: () => done.splice(0).filter((what) => what !== "ask"),
+    events: (event: string) =>
+      logged.filter((line) => line.event === event).map(({ fields }) => fields),
+  };
 }
 
-/** One packet as the kernel queues it. */
-function queued(id: number, packet: Bytes): Bytes {
+/** A batch that receives one list of messages after the other. */
+function batchOf(batches: Bytes[][], messageBytes: number, onReceive: (count: number) => void) {
+  const memory = new Uint8Array(BATCH_PACKETS * messageBytes);
+  let lengths: number[] = [];
+  return {
+    view: new DataView(memory.buffer),
+    messageBytes,
+    receive() {
+      const batch = batches.shift() ?? [];
+      batch.forEach((message, index) =>
+        memory.set(message.subarray(0, messageBytes), index * messageBytes)
+      );
+      lengths = batch.map((message) => message.length);
+      onReceive(batch.length);
+      return batch.length;
+    },
+    messageLength: (index: number) => lengths[index] ?? 0,
+  };
+}
+
+/** One packet as the kernel holds it: nothing of itself comes along. */
+function queued(id: number): Bytes {
   const header = new Writer().u32be(id).u16be(0x0800).u8(0).bytes();
-  const writer = new Writer().u32ne(0).u16ne(3 << 8).u16ne(0).u32ne(0).u32ne(0);
+  return message(NFNL_SUBSYS.NFNL_SUBSYS_QUEUE, [raw(NFQA.NFQA_PACKET_HDR, header)]);
+}
+
+/** One packet as the kernel copies it. */
+function copied(sequence: number, packet: Bytes, prefix = ""): Bytes {
+  return message(NFNL_SUBSYS.NFNL_SUBSYS_ULOG, [
+    text(NFULA.NFULA_PREFIX, prefix),
+    u32be(NFULA.NFULA_SEQ, sequence),
+    raw(NFULA.NFULA_PAYLOAD, packet),
+  ]);
+}
+
+/** Message 0 of the subsystem, which is a packet in both. */
+function message(subsystem: number, attributes: readonly Attribute[]): Bytes {
+  const writer = new Writer().u32ne(0).u16ne(subsystem << 8).u16ne(0).u32ne(0).u32ne(0);
   writer.u8(2).u8(0).u16be(CONFIG.queueNumber);
-  writeAttributes(writer, [raw(NFQA.NFQA_PACKET_HDR, header), raw(NFQA.NFQA_PAYLOAD, packet)]);
+  writeAttributes(writer, attributes);
   return writer.patchU32ne(0, writer.length).bytes();
 }
 
-let sequence = 0;
+let tcpSequence = 0;
 function syn(destinationPort: number, source = "198.51.100.7"): Bytes {
-  const payload = tcp({ destinationPort, sequence: sequence++ });
+  const payload = tcp({ destinationPort, sequence: tcpSequence++ });
   return source.includes(":") ? ipv6({ source, payload }) : ipv4({ source, payload });
 }
 
-Deno.test("handleBatch() writes the grant, then lets the packets go; tick() logs", () => {
-  const { gatekeeper, batches, done, logged } = setUp();
-  batches.push([queued(1, syn(7000)), queued(2, syn(8000)), queued(3, syn(22))]);
+function knocks(source?: string): Bytes[] {
+  return [syn(7000, source), syn(8000, source)];
+}
+
+Deno.test("handleBatch() reads what is held, then the copies, writes the grant, lets go; tick() logs", () => {
+  const { gatekeeper, held, copies, copy, takeDone, logged } = setUp();
+  takeDone();
+  held.push([queued(3), queued(4)]);
+  copies.push(copy(...knocks()));
   assert.equal(gatekeeper.handleBatch(0), true);
-  assert.deepEqual(done, ["transaction of 3", "accept 3"]);
+  assert.deepEqual(takeDone(), ["held 2", "copies 2", "transaction of 3", "copies 0", "accept 4"]);
   gatekeeper.tick(0);
-  assert.deepEqual(done.slice(2), ["knock", "knock", "granted"]);
+  assert.deepEqual(takeDone(), ["knock", "knock", "granted"]);
   assert.deepEqual(logged.at(-1)?.fields, { source: "198.51.100.7", port: 22, timeoutMs: 5_000 });
   assert.equal(gatekeeper.handleBatch(0), false);
+  assert.deepEqual(takeDone(), ["held 0", "copies 0"]);
+});
+
+Deno.test("handleBatch() lets go only after the copy that is waited for, however many come before", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  const noise = () =>
+    Array.from({ length: BATCH_PACKETS }, (_, index) => syn(9000, `203.0.113.${index}`));
+  const [first, last] = [syn(7000), syn(8000)];
+  held.push([queued(9)], [queued(10)]);
+  copies.push(copy(first), copy(...noise()), copy(...noise()), copy(...noise()), copy(last));
+  takeDone();
+  gatekeeper.handleBatch(0);
+  assert.deepEqual(takeDone(), [
+    ...["held 1", "copies 1", "copies 256", "copies 256", "copies 256", "copies 1"],
+    ...["transaction of 3", "copies 0", "accept 9"],
+  ]);
+  assert.equal(gatekeeper.openGrants(0).length, 1);
+});
+
+Deno.test("handleBatch() writes the grants of each batch, and lets go after all of them", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  held.push([queued(1)]);
+  copies.push(copy(...knocks("198.51.100.1")), copy(...knocks("198.51.100.2")));
+  takeDone();
+  gatekeeper.handleBatch(0);
+  assert.deepEqual(takeDone(), [
+    ...["held 1", "copies 2", "transaction of 3", "copies 2", "transaction of 3", "copies 0"],
+    "accept 1",
+  ]);
 });
 
 Deno.test("handleBatch() carries all grants of a batch in one transaction, of both families", () => {
-  const { gatekeeper, batches, done, logged } = setUp();
+  const { gatekeeper, copies, copy, takeDone, events } = setUp();
   const sources = ["198.51.100.1", "2001:db8::1", "198.51.100.2"];
-  batches.push(
-    sources.flatMap((source) => [syn(7000, source), syn(8000, source)])
-      .map((packet, index) => queued(index + 1, packet)),
-  );
+  copies.push(copy(...sources.flatMap(knocks)));
+  takeDone();
   gatekeeper.handleBatch(0);
-  assert.deepEqual(done, ["transaction of 9", "accept 6"]);
+  assert.deepEqual(takeDone(), ["held 0", "copies 6", "transaction of 9"]);
   gatekeeper.tick(0);
-  const granted = logged.filter(({ event }) => event === "granted");
-  assert.deepEqual(granted.map(({ fields }) => fields["source"]), sources);
+  assert.deepEqual(events("granted").map(({ source }) => source), sources);
 });
+
+Deno.test("handleBatch() reads one batch of copies where nothing is held, and gives no verdict", () => {
+  const { gatekeeper, copies, copy, takeDone } = setUp();
+  copies.push(copy(syn(7000)), copy(syn(8000)));
+  takeDone();
+  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
+  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.deepEqual(takeDone(), ["held 0", "copies 1", "transaction of 3"]);
+  assert.equal(gatekeeper.handleBatch(0), false);
+});
+
+Deno.test("handleBatch() lets go what is held where no copy is there", () => {
+  const { gatekeeper, held, takeDone } = setUp();
+  held.push([queued(0xffff_fffe), queued(0xffff_ffff), queued(0)]);
+  takeDone();
+  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.deepEqual(takeDone(), ["held 3", "copies 0", "accept 0"]);
+});
+
+for (const count of [BATCH_PACKETS, 1]) {
+  Deno.test(`handleBatch() lets go after COPIES_MAX copies where they never end, ${count} at once`, () => {
+    const { gatekeeper, held, copies, takeDone } = setUp();
+    const flood = Array.from({ length: count }, (_, index) => copied(index, syn(9000)));
+    copies.shift = () => flood;
+    held.push([queued(1)]);
+    takeDone();
+    assert.equal(gatekeeper.handleBatch(0), true);
+    const done = takeDone();
+    assert.deepEqual([done[0], done.at(-1)], ["held 1", "accept 1"]);
+    assert.equal(done.length - 2, COPIES_MAX / count);
+  });
+}
 
 for (
   const [what, error] of [
@@ -112,92 +263,256 @@ for (
   ] as const
 ) {
   Deno.test(`handleBatch() lets the packets go after ${what}, and says that nothing was granted`, () => {
-    const { gatekeeper, batches, done, logged } = setUp(() => {
-      throw error;
+    const { gatekeeper, held, copies, copy, takeDone, logged } = setUp({
+      transact() {
+        throw error;
+      },
     });
-    batches.push([queued(1, syn(7000)), queued(2, syn(8000))]);
+    held.push([queued(2)]);
+    copies.push(copy(...knocks()), copy(...knocks("198.51.100.8")));
     gatekeeper.handleBatch(0);
-    assert.ok(done.includes("accept 2"));
+    // At once: the next failure could take as long.
+    assert.deepEqual(takeDone(), ["held 1", "copies 2", "transaction of 3", "accept 2"]);
+    gatekeeper.handleBatch(0);
+    assert.deepEqual(takeDone(), ["held 0", "copies 2", "transaction of 3"]);
     gatekeeper.tick(0);
-    assert.equal(logged.at(-1)?.event, "grant failed");
+    assert.deepEqual(logged.at(-1)?.event, "grant failed");
     assert.equal(gatekeeper.openGrants(0).length, 0);
-    batches.push([queued(3, syn(22))]);
-    gatekeeper.handleBatch(1);
-    gatekeeper.tick(1);
-    assert.equal(logged.at(-1)?.event, "refused");
+    const { granted, failed } = gatekeeper.counters();
+    assert.deepEqual({ granted, failed }, { granted: 0, failed: 2 });
   });
 }
 
-Deno.test("handleBatch() accepts packets that it cannot parse, and counts them", () => {
-  const { gatekeeper, batches, done } = setUp();
-  batches.push([
-    queued(1, new Uint8Array([0x45])),
+Deno.test("handleBatch() writes no grant a second time, whatever became of the first", () => {
+  let refusing = true;
+  const { gatekeeper, copies, copy, takeDone } = setUp({
+    transact() {
+      if (refusing) throw new KernelError("add elements", ERRNO.ENFILE);
+    },
+  });
+  copies.push(copy(...knocks()), copy(syn(7000)), copy(...knocks("198.51.100.8")));
+  gatekeeper.handleBatch(0);
+  refusing = false;
+  takeDone();
+  gatekeeper.handleBatch(1);
+  assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
+  gatekeeper.handleBatch(2);
+  assert.deepEqual(takeDone(), ["held 0", "copies 2", "transaction of 3"]);
+});
+
+Deno.test("handleBatch() says that a verdict failed, and gives it with the next one", () => {
+  let failure: Error | undefined = new KernelError("send", ERRNO.ENOBUFS);
+  const { gatekeeper, held, takeDone } = setUp({
+    accept() {
+      if (failure !== undefined) throw failure;
+    },
+  });
+  held.push([queued(1)], [queued(2)]);
+  takeDone();
+  gatekeeper.handleBatch(0);
+  assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 1", "verdict failed"]);
+  failure = undefined;
+  gatekeeper.handleBatch(0);
+  assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 2"]);
+});
+
+Deno.test("handleBatch() counts copies that it cannot parse, and messages that it cannot decode", () => {
+  const { gatekeeper, held, copies, copy, done } = setUp();
+  const tooLong = copied(9, new Uint8Array(LOG_MESSAGE_BYTES));
+  held.push([queued(3), new Uint8Array(8), queued(4), copied(0, syn(7000))]);
+  copies.push([
+    ...copy(new Uint8Array([0x45]), new Uint8Array(0)),
     new Uint8Array(8),
-    queued(4, new Uint8Array(0)),
+    queued(1),
+    tooLong,
   ]);
   gatekeeper.handleBatch(0);
-  assert.deepEqual(done, ["accept 4"]);
-  const { packets, undecoded, truncated } = gatekeeper.counters();
-  assert.deepEqual({ packets, undecoded, truncated }, { packets: 2, undecoded: 1, truncated: 2 });
+  assert.equal(done.at(-1), "accept 4");
+  const { packets, held: heldCount, undecoded, truncated } = gatekeeper.counters();
+  assert.deepEqual({ packets, heldCount, undecoded, truncated }, {
+    packets: 2,
+    heldCount: 2,
+    undecoded: 5,
+    truncated: 2,
+  });
 });
 
-Deno.test("handleBatch() tells of SYNs without a grant, and of none with one", () => {
-  const { gatekeeper, batches, logged } = setUp();
-  const refused = (nowMs: number) => {
-    gatekeeper.tick(nowMs);
-    return logged.filter(({ event }) => event === "refused").length;
+Deno.test("handleBatch() gives no verdict where none of the messages was a packet", () => {
+  const { gatekeeper, held, copies, takeDone } = setUp();
+  held.push([new Uint8Array(8)]);
+  copies.push([new Uint8Array(8)], [new Uint8Array(8)]);
+  takeDone();
+  assert.equal(gatekeeper.handleBatch(0), true, "a copy may be behind those");
+  assert.deepEqual(takeDone(), ["held 1", "copies 1"]);
+});
+
+Deno.test("handleBatch() says that something was there also where it was no packet", () => {
+  const { gatekeeper, held } = setUp();
+  held.push([new Uint8Array(8)], [queued(1)]);
+  assert.equal(gatekeeper.handleBatch(0), true);
+});
+
+Deno.test("handleBatch() counts knocks that are lost by the gaps between their numbers", () => {
+  const { gatekeeper, copies } = setUp();
+  const numbered = (...sequences: readonly number[]) =>
+    sequences.map((sequence) => copied(sequence, syn(9000)));
+  const lostAfter = (...sequences: readonly number[]) => {
+    copies.push(numbered(...sequences));
+    gatekeeper.handleBatch(0);
+    return gatekeeper.counters()["lost"];
   };
-  batches.push([queued(1, syn(22))]);
-  gatekeeper.handleBatch(0);
-  assert.equal(refused(0), 1);
-  batches.push([queued(2, syn(7000)), queued(3, syn(8000))], [queued(4, syn(22))]);
-  gatekeeper.handleBatch(0);
-  gatekeeper.handleBatch(4_999);
-  assert.equal(refused(4_999), 1);
-  batches.push([queued(5, syn(22))], [queued(6, syn(22, "198.51.100.8"))]);
-  gatekeeper.handleBatch(5_000);
-  gatekeeper.handleBatch(6_100);
-  assert.equal(refused(6_100), 3);
+  assert.equal(lostAfter(41), 0, "those before the first one are not ours");
+  assert.equal(lostAfter(42, 43), 0);
+  assert.equal(lostAfter(47, 48, 50), 4);
+  assert.equal(lostAfter(50 + 1_000), 1_003);
+  assert.equal(gatekeeper.copied, 7 + 1_003);
 });
 
-Deno.test("handleBatch() throttles what strangers cause; tick() tells how much was left out", () => {
-  const { gatekeeper, batches, logged } = setUp();
-  batches.push(
-    Array.from({ length: 16 }, (_, index) => queued(index, syn(22, `198.51.100.${index}`))),
+Deno.test("handleBatch() counts them across 2^32 as well", () => {
+  const { gatekeeper, copies } = setUp();
+  const lostAfter = (...sequences: readonly number[]) => {
+    copies.push(sequences.map((sequence) => copied(sequence, syn(9000))));
+    gatekeeper.handleBatch(0);
+    return gatekeeper.counters()["lost"];
+  };
+  assert.equal(lostAfter(0xffff_fffe, 0xffff_ffff, 0, 1), 0);
+  const again = setUp();
+  again.copies.push([0xffff_fffd, 2].map((sequence) => copied(sequence, syn(9000))));
+  again.gatekeeper.handleBatch(0);
+  assert.equal(again.gatekeeper.counters()["lost"], 4);
+  assert.equal(again.gatekeeper.copied, 6);
+});
+
+Deno.test("tick() tells once a second of knocks that were lost", () => {
+  const { gatekeeper, copies, events } = setUp();
+  const copy = (sequence: number, nowMs: number) => {
+    copies.push([copied(sequence, syn(9000))]);
+    gatekeeper.handleBatch(nowMs);
+  };
+  copy(0, 500);
+  gatekeeper.tick(500);
+  assert.deepEqual(events("knocks lost"), []);
+  assert.equal(gatekeeper.dueMs, undefined);
+  copy(3, 500);
+  assert.ok((gatekeeper.dueMs ?? Infinity) <= 500, "the first one is told at once");
+  gatekeeper.tick(500);
+  assert.deepEqual(events("knocks lost").map(({ count }) => count), [2]);
+  assert.equal(gatekeeper.dueMs, undefined);
+  copy(5, 600);
+  copy(7, 700);
+  gatekeeper.tick(1_499);
+  assert.equal(gatekeeper.dueMs, 1_500);
+  gatekeeper.tick(1_500);
+  assert.deepEqual(events("knocks lost").map(({ count }) => count), [2, 2]);
+  assert.equal(gatekeeper.dueMs, undefined);
+  gatekeeper.tick(9_000);
+  assert.equal(events("knocks lost").length, 2);
+});
+
+Deno.test("handleBatch() grants nobody who lost a knock, and everybody who did not", () => {
+  const { gatekeeper, copies } = setUp();
+  const [first, second] = [syn(7000), syn(8000)];
+  copies.push([copied(0, syn(7000, "198.51.100.8")), copied(2, first), copied(9, second)]);
+  gatekeeper.handleBatch(0);
+  const open = gatekeeper.openGrants(0).map(({ source }) => source.word3 & 0xff);
+  assert.deepEqual(open, [7]);
+});
+
+Deno.test("handleBatch() tells of SYNs that the kernel refused", () => {
+  const { gatekeeper, copies, refuse, events, counted, takeDone } = setUp();
+  counted.refused = 2;
+  copies.push(refuse(syn(22), syn(22, "2001:db8::1")));
+  takeDone();
+  gatekeeper.handleBatch(0);
+  assert.deepEqual(takeDone(), ["held 0", "copies 2"]);
+  gatekeeper.tick(0);
+  assert.deepEqual(events("refused"), [
+    { source: "198.51.100.7", port: 22 },
+    { source: "2001:db8::1", port: 22 },
+  ]);
+  gatekeeper.tick(1_000);
+  assert.deepEqual(events("omitted"), []);
+});
+
+Deno.test("handleBatch() takes no refused SYN for a knock", () => {
+  const { gatekeeper, copies, copy, refuse } = setUp();
+  copies.push([...copy(syn(7000)), ...refuse(syn(8000)), ...refuse(...knocks("198.51.100.8"))]);
+  gatekeeper.handleBatch(0);
+  assert.equal(gatekeeper.counters()["knocks"], 1);
+  assert.deepEqual(gatekeeper.openGrants(0), []);
+});
+
+Deno.test("handleBatch() does not parse what the kernel refused with less care", () => {
+  const { gatekeeper, copies, refuse, events } = setUp();
+  copies.push(refuse(new Uint8Array([0x45]), syn(22).slice(0, 30)));
+  gatekeeper.handleBatch(0);
+  gatekeeper.tick(0);
+  assert.deepEqual(events("refused"), []);
+  assert.equal(gatekeeper.counters()["truncated"], 2);
+});
+
+Deno.test("tick() tells how many refused SYNs the kernel counted and did not copy", () => {
+  const { gatekeeper, copies, refuse, events, counted, done } = setUp();
+  assert.deepEqual(done, ["ask"], "what it had counted before");
+  counted.refused = 500;
+  copies.push(
+    refuse(...Array.from({ length: LINES_PER_SECOND }, (_, at) => syn(22, `198.51.100.${at}`))),
   );
   gatekeeper.handleBatch(0);
   gatekeeper.tick(0);
-  assert.equal(logged.length, LINES_PER_SECOND);
+  assert.equal(events("refused").length, LINES_PER_SECOND);
   assert.equal(gatekeeper.dueMs, 1_000);
+  gatekeeper.tick(999);
+  assert.equal(done.filter((what) => what === "ask").length, 1);
+  assert.deepEqual(events("omitted"), []);
   gatekeeper.tick(1_000);
-  assert.deepEqual(logged.at(-1), { event: "omitted", fields: { of: "refused", count: 6 } });
+  assert.deepEqual(events("omitted"), [{ of: "refused", count: 490 }]);
   assert.equal(gatekeeper.dueMs, undefined);
 });
 
+Deno.test("handleBatch() throttles what strangers cause; tick() tells how much was left out", () => {
+  const { gatekeeper, copies, copy, logged, events } = setUp();
+  copies.push(copy(...Array.from({ length: 16 }, (_, index) => syn(7000, `198.51.100.${index}`))));
+  gatekeeper.handleBatch(0);
+  gatekeeper.tick(0);
+  assert.equal(events("knock").length, LINES_PER_SECOND);
+  assert.equal(gatekeeper.dueMs, 1_000);
+  gatekeeper.tick(1_000);
+  assert.deepEqual(logged.at(-1), { event: "omitted", fields: { of: "knock", count: 6 } });
+  assert.equal(gatekeeper.dueMs, undefined);
+});
+
+Deno.test("handleBatch() tells of first knocks only where everything is told", () => {
+  const { gatekeeper, copies, copy, events } = setUp({ level: "info" });
+  copies.push(copy(syn(7000, "198.51.100.8"), ...knocks()));
+  gatekeeper.handleBatch(0);
+  gatekeeper.tick(0);
+  assert.deepEqual(events("knock"), [{ source: "198.51.100.7", stage: 2, of: 2 }]);
+});
+
 Deno.test("tick() tells when a grant ends, counted from the last sequence", () => {
-  const { gatekeeper, batches, logged } = setUp();
+  const { gatekeeper, copies, copy, logged } = setUp();
   for (const nowMs of [0, 2_000]) {
-    batches.push([queued(1, syn(7000)), queued(2, syn(8000))]);
+    copies.push(copy(...knocks()));
     gatekeeper.handleBatch(nowMs);
   }
-  gatekeeper.tick(6_999);
+  assert.deepEqual(gatekeeper.tick(6_999), []);
   assert.ok(!logged.some(({ event }) => event === "expired"));
-  gatekeeper.tick(7_000);
+  assert.equal(gatekeeper.isGranted(SOURCE, 22), true);
+  assert.deepEqual(gatekeeper.tick(7_000), [{ source: SOURCE, port: 22, timeoutMs: 5_000 }]);
   assert.deepEqual(logged.at(-1), {
     event: "expired",
     fields: { source: "198.51.100.7", port: 22 },
   });
+  assert.equal(gatekeeper.isGranted(SOURCE, 22), false);
 });
 
 Deno.test("adopt() takes over grants that stand in the kernel", () => {
-  const { gatekeeper, batches, logged } = setUp();
-  const source = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc6336407 } as const;
-  gatekeeper.adopt([{ source, port: 22, timeoutMs: 300 }], 100);
-  batches.push([queued(1, syn(22))]);
-  gatekeeper.handleBatch(200);
+  const { gatekeeper, logged } = setUp();
+  gatekeeper.adopt([{ source: SOURCE, port: 22, timeoutMs: 300 }], 100);
   gatekeeper.tick(200);
   assert.equal(logged.length, 0);
-  assert.deepEqual(gatekeeper.openGrants(250), [{ source, port: 22, timeoutMs: 150 }]);
+  assert.deepEqual(gatekeeper.openGrants(250), [{ source: SOURCE, port: 22, timeoutMs: 150 }]);
   gatekeeper.tick(400);
   assert.equal(logged.at(-1)?.event, "expired");
 });

@@ -4,11 +4,12 @@
 import assert from "node:assert/strict";
 import { parseFlags } from "../../../src/config/flags.ts";
 import { HostError, KernelError } from "../../../src/errors.ts";
-import { formsOf, install, isOwned } from "../../../src/firewall/firewall.ts";
+import { formsOf, install, isOwned, readCounters } from "../../../src/firewall/firewall.ts";
 import { rulesetOf, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import {
+  elementsAdded,
   type FakeNftables,
   fakeNftables,
   messageNames,
@@ -18,7 +19,7 @@ import {
 const OWNED = 6;
 const ORPHAN = 4;
 const { config } = parseFlags({
-  portSeq: "7000,8000",
+  portSeq: "7000,8000,9000",
   portDest: "22",
   queueNum: "7",
   tableOwner: true,
@@ -46,14 +47,18 @@ Deno.test("install() makes everything in one transaction, protected, with the qu
   assert.ok(isOwned(installed.form));
   const [transaction, ...others] = nftables.transactions;
   assert.equal(others.length, 0);
+  const { counters, sets, chains, ports, rules } = rulesetOf(config, "queue");
   assert.deepEqual(messageNames(transaction), [
     "NEWTABLE",
-    ...Array(6).fill("NEWSET"),
-    ...Array(3).fill(["NEWCHAIN", "DELRULE"]).flat(),
-    ...Array(2).fill(["DELSETELEM", "NEWSETELEM"]).flat(),
-    "DELSETELEM",
-    "DELSETELEM",
-    ...Array(9).fill("NEWRULE"),
+    ...counters.map(() => "NEWOBJ"),
+    ...sets.map(() => "NEWSET"),
+    ...chains.flatMap(() => ["NEWCHAIN", "DELRULE"]),
+    ...Object.values(ports).flatMap((some) =>
+      some.length > 0 ? ["DELSETELEM", "NEWSETELEM"] : ["DELSETELEM"]
+    ),
+    // Sessions older than pk, of both families: those of an earlier pk are forgotten.
+    ...["DELSETELEM", "DELSETELEM"],
+    ...rules.map(() => "NEWRULE"),
   ]);
 });
 
@@ -84,8 +89,44 @@ Deno.test("install() tries only the forms it is given", () => {
   const nftables = fakeNftables();
   assert.deepEqual(run(nftables, { tableOwner: false }).form, { flags: 0, queueKind: "queue" });
   const stubborn = fakeNftables(undefined, () => "ENOENT");
-  throwsHostError(() => run(stubborn, { tableOwner: false }), /lacks a part/, /nft_ct/);
+  throwsHostError(
+    () => run(stubborn, { tableOwner: false }),
+    /lacks a part/,
+    /nft_ct.*nft_log.*nft_limit/,
+  );
   assert.equal(stubborn.transactions.length, 2);
+});
+
+Deno.test("install() writes each list of ports into the set of its name", () => {
+  const nftables = fakeNftables();
+  run(nftables);
+  const [transaction] = nftables.transactions;
+  const portsIn = (set: string) =>
+    elementsAdded(transaction, set).map((element) => Number.parseInt(element.slice(8, 12), 16))
+      .sort((a, b) => a - b);
+  assert.deepEqual(portsIn("watched"), [22, 7000, 8000, 9000]);
+  assert.deepEqual(portsIn("guarded"), [22]);
+  assert.deepEqual(portsIn("finals"), [8000, 9000]);
+});
+
+Deno.test("readCounters() reads what each counter has counted, and nothing where no table is", () => {
+  const counters = [
+    { name: "knocks", packets: 2 ** 33, bytes: 60 * 2 ** 33 },
+    { name: "refused", packets: 0, bytes: 0 },
+  ];
+  assert.deepEqual(
+    [...readCounters(talkTo(fakeNftables({ ...standing, counters })))],
+    [["knocks", 2 ** 33], ["refused", 0]],
+  );
+  assert.equal(readCounters(talkTo(fakeNftables())).size, 0);
+});
+
+Deno.test("readCounters() passes on what the kernel refuses", () => {
+  const busy = fakeNftables(standing, () => "EPERM");
+  assert.throws(
+    () => readCounters(talkTo(busy)),
+    (error) => error instanceof KernelError && error.code === "EPERM",
+  );
 });
 
 Deno.test("install() leaves a table alone that is not ours", () => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { KnockMachine } from "../../../src/knock/machine.ts";
 import { KEY, newMachine, type Story, tell, worlds } from "../../support/knock_story.ts";
-import { syn } from "../../support/naive_machine.ts";
+import { ipv4, syn } from "../../support/naive_machine.ts";
 
 const orders: readonly Story[] = [
   {
@@ -382,6 +382,28 @@ Deno.test("step() keeps each door's own time", () => {
   assert.equal(machine.step(syn({ destinationPort: 80 }), 0), 2);
   assert.equal(machine.step(syn({ destinationPort: 81 }), 500), 1);
   assert.deepEqual(machine.effect(0), { door: 1, stage: 2, of: 2 });
+});
+
+Deno.test("step() on a decoy takes its source back to the start at every door, and no other", () => {
+  const rules = [[80, 81, 82], [81, 83, 84]].map((sequence) => ({ sequence, withinMs: 1000 }));
+  const machine = new KnockMachine({
+    rules,
+    decoys: [90],
+    sourcesMax: 64,
+    perPrefixMax: 16,
+    key: KEY,
+  });
+  const knock = (destinationPort: number, source = 1) =>
+    machine.step({ ...syn({ destinationPort }), ...ipv4(0x0a000000 + source) }, 0);
+  for (const source of [1, 2]) {
+    knock(80, source);
+    knock(81, source);
+  }
+  assert.equal(machine.isDecoy(90), true);
+  assert.equal(machine.isDecoy(80), false);
+  assert.equal(knock(90), 0);
+  assert.deepEqual([1, 2].map((source) => knock(82, source)), [0, 1]);
+  assert.deepEqual([1, 2].map((source) => knock(83, source)), [0, 1]);
 });
 
 Deno.test("watches() knows the ports of all doors and no others", () => {

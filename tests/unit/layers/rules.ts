@@ -22,6 +22,7 @@ const pure = [
   "src/netlink/",
   "src/nftables/",
   "src/nfqueue/",
+  "src/nflog/",
   "src/knock/",
   "src/config/",
   "src/firewall/",
@@ -68,31 +69,37 @@ export const importRules: readonly ImportRule[] = [
     from: ["src/netlink/"],
     never: ["src/"],
     except: ["src/netlink/", "src/bytes/", "src/packet/", ...foundations],
-    reason: "netlink carries nf_tables and nfnetlink_queue alike and knows neither",
+    reason:
+      "netlink carries nf_tables, nfnetlink_queue and nfnetlink_log alike and knows none of them",
   },
   {
     from: ["src/nftables/"],
-    never: ["src/nfqueue/", "src/knock/", "src/config/", "src/firewall/"],
+    never: ["src/nfqueue/", "src/nflog/", "src/knock/", "src/config/", "src/firewall/"],
     reason: "nf_tables objects are the kernel's: what pk makes of them is in src/firewall",
   },
   {
     from: ["src/nfqueue/"],
-    never: ["src/nftables/", "src/knock/", "src/config/", "src/firewall/"],
-    reason: "the queue delivers packets and does not know what is decided about them",
+    never: ["src/nftables/", "src/nflog/", "src/knock/", "src/config/", "src/firewall/"],
+    reason: "the queue holds packets and does not know what is decided about them",
+  },
+  {
+    from: ["src/nflog/"],
+    never: ["src/nftables/", "src/nfqueue/", "src/knock/", "src/config/", "src/firewall/"],
+    reason: "the log delivers copies and does not know what is decided about them",
   },
   {
     from: ["src/knock/"],
-    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/firewall/"],
+    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/nflog/", "src/firewall/"],
     reason: "deciding knows no netlink: the daemon carries out what it decides",
   },
   {
     from: ["src/config/"],
-    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/firewall/"],
+    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/nflog/", "src/firewall/"],
     reason: "a configuration says what is wanted; src/firewall says it in the kernel's words",
   },
   {
     from: ["src/firewall/"],
-    never: ["src/nfqueue/", "src/knock/"],
+    never: ["src/nfqueue/", "src/nflog/", "src/knock/"],
     reason: "the ruleset follows from the configuration, never from what a packet did",
   },
   {

@@ -1,0 +1,141 @@
+// What nf_tables does with one packet, read from the rules' words: a second, naive machine for the
+// invariants of the ruleset. It knows pk's statements only, and says so of any other.
+
+import type { Ruleset } from "../../../src/firewall/ruleset.ts";
+import type { Statement } from "../../../src/nftables/rule.ts";
+
+/** What rules can ask about a packet. */
+export interface Packet {
+  readonly family: "ip" | "ip6";
+  readonly protocol: "tcp" | "udp";
+  readonly flags: readonly string[];
+  readonly port: number;
+  readonly loopback: boolean;
+  /** What the routing table says its addresses are. */
+  readonly to: "local" | "unicast" | "broadcast" | "multicast";
+  readonly from: "local" | "unicast" | "broadcast" | "multicast";
+  readonly established: boolean;
+  /** Sets that have its source, without the family's number: "grants". */
+  readonly sourceIn: readonly string[];
+  /** Limits still let it through. */
+  readonly withinLimit: boolean;
+  /** Sets that are full and take no newcomer, without the family's number. */
+  readonly full: readonly string[];
+}
+
+/** What became of it at one hook. */
+export interface Fate {
+  readonly verdict: "accept" | "drop" | "reset" | "queue";
+  /** Copies, each with its prefix or "". */
+  readonly copies: readonly string[];
+  /** Counter objects that counted it. */
+  readonly counted: readonly string[];
+  /** Sets that its source was put into. */
+  readonly remembered: readonly string[];
+}
+
+/** Sends a packet through a base chain. */
+export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
+  const ports: Readonly<Record<string, readonly number[]>> = ruleset.ports;
+  const fate = {
+    verdict: "accept" as Fate["verdict"],
+    copies: [] as string[],
+    counted: [] as string[],
+    remembered: [] as string[],
+  };
+  let chain: string | undefined = base;
+  while (chain !== undefined) {
+    const rules = ruleset.rules.filter((rule) => rule.chain === chain);
+    chain = undefined;
+    for (const rule of rules) {
+      const end = carryOut(rule.statements);
+      if (end === "break") continue;
+      if (typeof end === "object") chain = end.goto;
+      else fate.verdict = end;
+      break;
+    }
+  }
+  return fate;
+
+  /** What the rule ends with; "break" goes on to the next one. */
+  function carryOut(
+    statements: readonly Statement[],
+  ): Fate["verdict"] | { goto: string } | "break" {
+    for (const { nft } of statements) {
+      const end = one(nft);
+      if (end !== "next") return end;
+    }
+    return "break";
+  }
+
+  function one(nft: string): ReturnType<typeof carryOut> | "next" {
+    const when = (condition: boolean) => condition ? "next" : "break";
+    const [first, ...words] = nft.split(" ");
+    const set = /@(\w+)/.exec(nft)?.[1] ?? "";
+    switch (first) {
+      case "tcp": {
+        const [, wanted, mask] = matched(nft, /^tcp flags (\S+) \/ (\S+)$/);
+        const masked = packet.flags.filter((flag) => mask?.split(",").includes(flag));
+        return when(
+          packet.protocol === "tcp" && masked.sort().join() === wanted?.split(",").sort().join(),
+        );
+      }
+      case "ip":
+      case "ip6":
+        matched(nft, /^ip6? saddr( \. (meta l4proto|th sport) \. th dport)? @\w+$/);
+        return when(packet.family === first && packet.sourceIn.includes(withoutFamily(set)));
+      case "update": {
+        const [, family] = matched(nft, /^update @\w+ \{ (ip6?) saddr \}$/);
+        if (packet.family !== family || packet.full.includes(withoutFamily(set))) return "break";
+        fate.remembered.push(set);
+        return "next";
+      }
+      case "fib":
+        if (nft === "fib daddr type local") return when(packet.to === "local");
+        matched(nft, /^fib saddr type != local fib saddr type != broadcast$/);
+        return when(packet.from !== "local" && packet.from !== "broadcast");
+      case "ct":
+        matched(nft, /^ct state established$/);
+        return when(packet.established);
+      case "counter":
+        matched(nft, /^counter( name "\w+")?$/);
+        fate.counted.push(...words.slice(1).map((name) => JSON.parse(name) as string));
+        return "next";
+      case "limit":
+        return when(packet.withinLimit);
+      case "log": {
+        const [, , prefix] = matched(nft, /^log( prefix "(\w+)")? group \d+$/);
+        fate.copies.push(prefix ?? "");
+        return "next";
+      }
+      case "meta":
+        if (nft === "meta iiftype != loopback") return when(!packet.loopback);
+        if (nft === "meta l4proto tcp reject with tcp reset") {
+          return packet.protocol === "tcp" ? "reset" : "break";
+        }
+        matched(nft, /^meta l4proto \. th dport @\w+$/);
+        return when(
+          packet.protocol === "tcp" && (ports[set] ?? []).includes(packet.port),
+        );
+      case "queue":
+        return "queue";
+      case "goto":
+        return { goto: words.join(" ") };
+      case "accept":
+      case "drop":
+        return first;
+      default:
+        throw new Error(`A statement that nobody has thought about: ${nft}`);
+    }
+  }
+}
+
+function withoutFamily(set: string): string {
+  return set.replace(/[46]$/, "");
+}
+
+function matched(nft: string, pattern: RegExp): RegExpExecArray {
+  const match = pattern.exec(nft);
+  if (match === null) throw new Error(`A statement that nobody has thought about: ${nft}`);
+  return match;
+}
