@@ -11,7 +11,14 @@ import { openPacketQueue, type PacketQueue } from "../../ffi/packet_queue.ts";
 import { openWaiter } from "../../ffi/wait.ts";
 import type { Config } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
-import { formsOf, install, type Installed, isOwned, readCounters } from "../firewall/firewall.ts";
+import {
+  formsOf,
+  install,
+  type Installed,
+  isOwned,
+  readCounters,
+  shut,
+} from "../firewall/firewall.ts";
 import { COLLECT_MS, LINGER_MS, TURN_MS } from "../limits.ts";
 import { NETLINK, NETLINK_OPTION } from "../netlink/constants.ts";
 import { type Conversation, openConversation } from "../netlink/conversation.ts";
@@ -21,7 +28,8 @@ import { createGatekeeper } from "./gatekeeper.ts";
 import { holderOf, lockNamespace, requireNetAdmin, sshSessionPort } from "./host.ts";
 import type { Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
-import { openTableWatch } from "./table_watch.ts";
+import { openSessionKeeper } from "./session_keeper.ts";
+import { type Change, openTableWatch } from "./table_watch.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 /** Netlink messages of one transaction: 100,000 grants fit. */
@@ -57,6 +65,10 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
 
   const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, key: randomKey() });
   gatekeeper.adopt(installed.grants, performance.now());
+  const { onExpire } = config;
+  using keeper = owned && onExpire === "keep"
+    ? undefined
+    : openSessionKeeper({ ports: [...ports], onExpire, isGranted: gatekeeper.isGranted, log });
   const watchdog = createWatchdog(() => knocksCounted(kernel), performance.now());
 
   let stopSignal: string | undefined;
@@ -66,10 +78,16 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   });
   announce(config, installed, sessions, log);
 
+  let change: Change | undefined;
   let restoreAtMs = Infinity;
   while (stopSignal === undefined) {
     const nowMs = performance.now();
-    const dueMs = Math.min(gatekeeper.dueMs ?? Infinity, restoreAtMs, watchdog.dueMs);
+    const dueMs = Math.min(
+      gatekeeper.dueMs ?? Infinity,
+      keeper?.dueMs ?? Infinity,
+      restoreAtMs,
+      watchdog.dueMs,
+    );
     await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
     do {
@@ -78,11 +96,11 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
       // would cost the sender's processor as much as the copy.
       while (drain(turnEndMs) && performance.now() < turnEndMs) waiter.lingerForFirst(COLLECT_MS);
     } while (performance.now() < turnEndMs && waiter.linger(LINGER_MS));
-    gatekeeper.tick(performance.now());
+    tick();
     watchdog.check(gatekeeper.copied, performance.now());
   }
   drain(performance.now() + TURN_MS);
-  gatekeeper.tick(performance.now());
+  tick();
   log("info", "stopping", {
     signal: stopSignal,
     ...gatekeeper.counters(),
@@ -105,20 +123,44 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     return any;
   }
 
+  function tick(): void {
+    const nowMs = performance.now();
+    const ended = gatekeeper.tick(nowMs);
+    keeper?.grantsEnded(ended, nowMs);
+    keeper?.tick(nowMs);
+  }
+
   /** Puts the table back where somebody changed it. */
   function keepTable(): void {
-    if ((owned || !watch.takeChange()) && restoreAtMs > performance.now()) return;
+    const changed = owned ? undefined : watch.takeChange();
+    if (changed === undefined && restoreAtMs > performance.now()) return;
+    change = changed ?? change;
     restoreAtMs = restore() ? Infinity : performance.now() + RETRY_MS;
+  }
+
+  /** Where it fails, the restoration that follows does what is left, or tells why not. */
+  function shutAtOnce(): void {
+    try {
+      shut(kernel, config, installed.form, gatekeeper.openGrants(performance.now()));
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+    }
   }
 
   function restore(): boolean {
     const startMs = performance.now();
     try {
+      shutAtOnce();
+      const shutMs = Math.round(performance.now() - startMs);
+      keeper?.tableRestored(performance.now());
       install(kernel, config, [installed.form], sessions, gatekeeper.openGrants(startMs));
       log("warning", "restored", {
         reason: "somebody else changed the table pk",
+        ...(change && watch.authorOf(change)),
+        shutMs,
         tookMs: Math.round(performance.now() - startMs),
       });
+      keeper?.tableRestored(performance.now());
       return true;
     } catch (error) {
       if (!(error instanceof KernelError) && !(error instanceof HostError)) throw error;

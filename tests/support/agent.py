@@ -182,6 +182,58 @@ def probe(id, host, port, source=None, intervalMs=2, holdMs=200):
     return {"tries": tries, "connectedAt": connected}
 
 
+def intrude(id, host, port, source=None, intervalMs=2, watchMs=1500):
+    """Tries to connect until `stop`, keeps what it gets, and sees for how long: when and how it ends."""
+    ended = stops.setdefault(id, threading.Event())
+    waiting, kept = {}, {}  # file descriptor -> socket; -> (socket, connection)
+    tries, connections = 0, []
+    poller = select.poll()
+    until = None
+    while until is None or time.monotonic() < until:
+        if not ended.is_set():
+            s = syn(host, port, source)
+            waiting[s.fileno()] = s
+            poller.register(s, select.POLLOUT)
+            tries += 1
+        elif until is None:
+            until = time.monotonic() + watchMs / 1000
+        due = time.monotonic() + intervalMs / 1000
+        while (left := due - time.monotonic()) > 0:
+            for fd, _ in poller.poll(left * 1000):
+                if fd in kept:
+                    s, connection = kept.pop(fd)
+                    code = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    connection.update(endedAt=time.time() * 1000, how=errno.errorcode.get(code, "closed"))
+                    poller.unregister(fd)
+                    s.close()
+                    continue
+                s = waiting.pop(fd)
+                if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    poller.unregister(fd)
+                    s.close()
+                    continue
+                connection = {"connectedAt": time.time() * 1000, "sourcePort": s.getsockname()[1]}
+                connections.append(connection)
+                kept[fd] = (s, connection)
+                poller.modify(s, select.POLLIN)
+    for s in [*waiting.values(), *(s for s, _ in kept.values())]:
+        s.close()
+    return {"tries": tries, "connections": connections}
+
+
+def ends(session, timeoutMs):
+    """Waits until a session ends by itself: when, and how."""
+    s = sessions[session]
+    s.settimeout(timeoutMs / 1000)
+    try:
+        how = "sent" if s.recv(1) else "closed"
+    except TimeoutError:
+        return {"how": "lives"}
+    except OSError as error:
+        how = reason(error)
+    return {"how": how, "at": time.time() * 1000}
+
+
 def stop(probe):
     stops.setdefault(probe, threading.Event()).set()
     return {}
@@ -306,7 +358,7 @@ def reason(error):
 
 OPS = {
     f.__name__: f
-    for f in (connect, echo, close, vanish, knock, race, probe, stop, flood, listen, peers)
+    for f in (connect, echo, close, vanish, knock, race, probe, intrude, ends, stop, flood, listen, peers)
     + (take_queue, flush_ruleset, fragmented_syn)
 }
 
@@ -314,7 +366,7 @@ OPS = {
 def answer(request):
     id, op = request.pop("id"), request.pop("op")
     try:
-        reply = OPS[op](**({"id": id, **request} if op == "probe" else request))
+        reply = OPS[op](**({"id": id, **request} if op in ("probe", "intrude") else request))
     except Exception as error:  # the test that asked is told, whatever it is
         reply = {"failed": f"{type(error).__name__}: {error}"}
     with lock:

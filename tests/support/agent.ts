@@ -43,9 +43,28 @@ export interface Flushed {
   readonly done: number;
 }
 
+export interface Intruded {
+  readonly tries: number;
+  readonly connections: readonly {
+    /** ms since the epoch. */
+    readonly connectedAt: number;
+    readonly sourcePort: number;
+    /** Absent where it still lived at the end. */
+    readonly endedAt?: number;
+    /** ECONNRESET, or "closed". */
+    readonly how?: string;
+  }[];
+}
+
 export interface Agent extends AsyncDisposable {
   connect(request: Connect): Promise<Connected>;
   echo(session: number, text: string, timeoutMs?: number): Promise<boolean>;
+  /** As `echo`, with the reason where nothing came back: ECONNRESET, "closed", "timeout". */
+  type(
+    session: number,
+    text: string,
+    timeoutMs?: number,
+  ): Promise<{ readonly echoed: boolean; readonly error?: string }>;
   close(session: number): Promise<void>;
   /** Forgets a session without a packet, so that conntrack elsewhere does not learn of it. */
   vanish(session: number): Promise<void>;
@@ -67,6 +86,19 @@ export interface Agent extends AsyncDisposable {
     readonly source?: string;
     readonly intervalMs?: number;
   }): () => Promise<Probed>;
+  /** As `probe`, but keeps what it gets, and for some time after its end sees how that ends. */
+  intrude(request: {
+    readonly host: string;
+    readonly port: number;
+    readonly source?: string;
+    readonly intervalMs?: number;
+    readonly watchMs?: number;
+  }): () => Promise<Intruded>;
+  /** Waits until a session ends by itself: "ECONNRESET", "closed", or "lives" when the time is over. */
+  ends(
+    session: number,
+    timeoutMs: number,
+  ): Promise<{ readonly how: string; readonly at?: number }>;
   flood(request: {
     readonly host: string;
     readonly ports: readonly number[];
@@ -132,6 +164,7 @@ export function startAgent(ns: string): Agent {
     connect: (request) => call<Connected>("connect", request),
     echo: async (session, text, timeoutMs = 3000) =>
       (await call<{ echoed: boolean }>("echo", { session, text, timeoutMs })).echoed,
+    type: (session, text, timeoutMs = 3000) => call("echo", { session, text, timeoutMs }),
     close: (session) => call("close", { session }),
     vanish: (session) => call("vanish", { session }),
     knock: async (request) => (await call<{ lastAt: number }>("knock", request)).lastAt,
@@ -143,6 +176,14 @@ export function startAgent(ns: string): Agent {
         return await reply;
       };
     },
+    intrude: (request) => {
+      const { id, reply } = send<Intruded>("intrude", request);
+      return async () => {
+        await call("stop", { probe: id });
+        return await reply;
+      };
+    },
+    ends: (session, timeoutMs) => call("ends", { session, timeoutMs }),
     flood: (request) => call("flood", request),
     listen: (port, family = "dual") => call("listen", { port, family }),
     peers: async (port) =>
