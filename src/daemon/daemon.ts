@@ -26,6 +26,7 @@ import { listSessions, parseSession, type Session } from "../netlink/sock_diag.t
 import { formatAddress } from "../packet/address.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { holderOf, lockNamespace, requireNetAdmin, sshSessionPort } from "./host.ts";
+import { watchHostFirewall } from "./host_firewall_watch.ts";
 import type { Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
 import { openSessionKeeper } from "./session_keeper.ts";
@@ -76,6 +77,7 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     stopSignal = signal;
     waiter.wake();
   });
+  const hostFirewall = watchHostFirewall([...ports], log, performance.now());
   announce(config, installed, sessions, log);
 
   let change: Change | undefined;
@@ -98,6 +100,7 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     } while (performance.now() < turnEndMs && waiter.linger(LINGER_MS));
     tick();
     watchdog.check(gatekeeper.copied, performance.now());
+    hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
   }
   drain(performance.now() + TURN_MS);
   tick();
