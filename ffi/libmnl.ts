@@ -86,7 +86,10 @@ export function openNetlinkSocket(protocol: number): NetlinkSocket {
     fd,
     port: lib.mnl_socket_get_portid(handle),
     send(bytes) {
-      check("send to the kernel", lib.mnl_socket_sendto(handle, bytes, BigInt(bytes.length)));
+      while (lib.mnl_socket_sendto(handle, bytes, BigInt(bytes.length)) === -1n) {
+        const code = errno();
+        if (code !== ERRNO.EINTR) throw new KernelError("send to the kernel", code);
+      }
     },
     receive(timeoutMs = ACK_TIMEOUT_MS) {
       const endMs = performance.now() + timeoutMs;

@@ -14,6 +14,9 @@ const MMSGHDR_IOVLEN = 24;
 const MMSGHDR_LEN = 56;
 const IOVEC_BYTES = 16;
 
+/** Of a call that is interrupted again and again. */
+const TRIES_MAX = 16;
+
 export interface MessageBatch {
   /** What `receive` filled: message `index` begins at `index * messageBytes`. */
   readonly view: DataView;
@@ -42,11 +45,16 @@ export function openMessageBatch(
     view: new DataView(memory, messagesOffset),
     messageBytes,
     receive() {
-      const count = recvmmsg(fd, headers, messages, MSG_DONTWAIT, null);
-      if (count >= 0) return count;
-      const code = errno();
-      if (code === ERRNO.EAGAIN || code === ERRNO.EINTR || code === ERRNO.ENOBUFS) return 0;
-      throw new KernelError("read packets from the kernel", code);
+      for (let tries = 0; tries < TRIES_MAX; tries++) {
+        const count = recvmmsg(fd, headers, messages, MSG_DONTWAIT, null);
+        if (count >= 0) return count;
+        const code = errno();
+        if (code === ERRNO.EAGAIN) return 0;
+        // ENOBUFS only tells that some were lost before those that are there.
+        if (code === ERRNO.EINTR || code === ERRNO.ENOBUFS) continue;
+        throw new KernelError("read packets from the kernel", code);
+      }
+      return 0;
     },
     messageLength: (index) =>
       headerView.getUint32(index * MMSGHDR_BYTES + MMSGHDR_LEN, LITTLE_ENDIAN),

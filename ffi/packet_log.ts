@@ -15,6 +15,8 @@ import { type MessageBatch, openMessageBatch } from "./message_batch.ts";
 
 export interface PacketLog extends MessageBatch, Disposable {
   readonly fd: number;
+  /** Netlink port of the listening socket. */
+  readonly port: number;
 }
 
 /**
@@ -41,6 +43,7 @@ export function openPacketLog(group: number): PacketLog {
   }
   return {
     fd: socket.fd,
+    port: socket.port,
     ...openMessageBatch(socket.fd, BATCH_PACKETS, LOG_MESSAGE_BYTES),
     [Symbol.dispose]: () => socket[Symbol.dispose](),
   };

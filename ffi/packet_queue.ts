@@ -17,6 +17,8 @@ import { type MessageBatch, openMessageBatch } from "./message_batch.ts";
 
 export interface PacketQueue extends MessageBatch, Disposable {
   readonly fd: number;
+  /** Netlink port of the listening socket. */
+  readonly port: number;
   /** Lets all packets up to this id go on their way. */
   accept(lastId: number): void;
 }
@@ -47,6 +49,7 @@ export function openPacketQueue(queueNumber: number): PacketQueue {
   const encodeAccept = acceptEncoder(queueNumber);
   return {
     fd: socket.fd,
+    port: socket.port,
     ...openMessageBatch(socket.fd, BATCH_PACKETS, HELD_MESSAGE_BYTES),
     accept: (lastId) => socket.send(encodeAccept(lastId)),
     [Symbol.dispose]: () => socket[Symbol.dispose](),

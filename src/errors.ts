@@ -52,6 +52,9 @@ export class TransactionError extends KernelError {
   }
 }
 
+/** A transaction that was sent, and whose answer did not come: it may have been carried out. */
+export class UnansweredError extends KernelError {}
+
 /** A mistake in how pk was called; exit code 2. The hint says what to do next. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -98,6 +101,7 @@ export const ERRNO = {
   EPIPE: 32,
   ERANGE: 34,
   ELOOP: 40,
+  EBADMSG: 74,
   EMSGSIZE: 90,
   EPROTONOSUPPORT: 93,
   EOPNOTSUPP: 95,

@@ -10,6 +10,9 @@ import { runCommand } from "./run.ts";
 
 const JSON_ASKED = /--log-format[= ]json( |$)/;
 
+const KERNEL_HINT =
+  "Start pk again; if it happens again, report it with the kernel's version (uname -r)";
+
 /** Runs one command line. Never throws for what a person or the host did. */
 export async function main(args: readonly string[], version: string): Promise<number> {
   try {
@@ -29,7 +32,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
     const json = JSON_ASKED.test(args.join(" "));
     if (error instanceof UsageError) return refuse(json, error.message, error.hint, EXIT.usage);
     if (error instanceof HostError) return refuse(json, error.message, error.hint, EXIT.failure);
-    if (error instanceof KernelError) return refuse(json, error.message, undefined, EXIT.failure);
+    if (error instanceof KernelError) return refuse(json, error.message, KERNEL_HINT, EXIT.failure);
     throw error;
   }
 }

@@ -25,7 +25,14 @@ import { type Conversation, openConversation } from "../netlink/conversation.ts"
 import { listSessions, parseSession, type Session } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
-import { holderOf, lockNamespace, requireNetAdmin, sshSessionPort } from "./host.ts";
+import {
+  holderOf,
+  listenerPort,
+  lockNamespace,
+  requireNetAdmin,
+  sshSessionPort,
+  type Subsystem,
+} from "./host.ts";
 import { watchHostFirewall } from "./host_firewall_watch.ts";
 import type { Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
@@ -70,7 +77,10 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   using keeper = owned && onExpire === "keep"
     ? undefined
     : openSessionKeeper({ ports: [...ports], onExpire, isGranted: gatekeeper.isGranted, log });
-  const watchdog = createWatchdog(() => knocksCounted(kernel), performance.now());
+  const watchdog = createWatchdog({
+    counted: () => knocksCounted(kernel),
+    lostListener: () => lostListener(config.queueNumber, queue.port, copies.port),
+  }, performance.now());
 
   let stopSignal: string | undefined;
   const stopListening = onSignals(log, (signal) => {
@@ -233,7 +243,15 @@ function bindLogGroup(group: number): PacketLog {
   }
 }
 
-function taken(what: string, subsystem: string, number: number): HostError {
+/** A listener of ours whose number nobody has, or somebody else. */
+function lostListener(number: number, queuePort: number, copiesPort: number): string | undefined {
+  const isLost = (subsystem: Subsystem, port: number) =>
+    (listenerPort(subsystem, number) ?? port) !== port;
+  if (isLost("nfnetlink_queue", queuePort)) return `Queue ${number}`;
+  return isLost("nfnetlink_log", copiesPort) ? `Log group ${number}` : undefined;
+}
+
+function taken(what: string, subsystem: Subsystem, number: number): HostError {
   return new HostError(
     `${what} ${number} is taken by ${holderOf(subsystem, number) ?? "another process"}`,
     "Stop that process, or choose another number (--queue-num)",

@@ -4,7 +4,7 @@
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
 import type { Config, Door } from "../config/config.ts";
-import { KernelError } from "../errors.ts";
+import { KernelError, UnansweredError } from "../errors.ts";
 import { writeGrants } from "../firewall/firewall.ts";
 import type { Grant } from "../firewall/grant.ts";
 import { type Effect, KnockMachine } from "../knock/machine.ts";
@@ -173,8 +173,12 @@ export function createGatekeeper(
         continue;
       }
       counts.failed++;
+      // It may stand: then it ends, and has to be written anew where the table is taken away.
+      const unanswered = refusal.error instanceof UnansweredError;
+      if (unanswered) book.add(grant, nowMs);
       if (!throttles.error.admit(nowMs)) continue;
-      lines.push(() => log("error", "grant failed", { ...fields, reason: refusal.error.message }));
+      const event = unanswered ? "grant unconfirmed" : "grant failed";
+      lines.push(() => log("error", event, { ...fields, reason: refusal.error.message }));
     }
   };
 

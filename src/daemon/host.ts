@@ -40,16 +40,25 @@ export function lockNamespace(): FileLock | { readonly holder: number } {
   }
 }
 
+/** Where netfilter hands packets to user space, by the name of its file under /proc. */
+export type Subsystem = "nfnetlink_queue" | "nfnetlink_log";
+
 /**
- * "process 4711 (name)" for who listens at a number of nfnetlink_queue or nfnetlink_log; undefined
- * where nobody does.
+ * Netlink port of the socket that listens at a number, 0 where none does; undefined where the kernel
+ * does not tell.
  */
-export function holderOf(subsystem: string, number: number): string | undefined {
-  // One line a listener; its columns begin with the number and the netlink port of the socket.
-  const text = readTextFile(`/proc/self/net/netfilter/${subsystem}`) ?? "";
+export function listenerPort(subsystem: Subsystem, number: number): number | undefined {
+  // One line a listener; its columns begin with the number and the port.
+  const text = readTextFile(`/proc/self/net/netfilter/${subsystem}`);
+  if (text === undefined) return undefined;
   const lines = text.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
-  const [, port] = lines.find(([first]) => first === number) ?? [];
-  if (port === undefined) return undefined;
+  return lines.find(([first]) => first === number)?.[1] ?? 0;
+}
+
+/** "process 4711 (name)" for who listens at a number; undefined where nobody does. */
+export function holderOf(subsystem: Subsystem, number: number): string | undefined {
+  const port = listenerPort(subsystem, number) ?? 0;
+  if (port === 0) return undefined;
   // The port of a process's first netlink socket is its pid; of further ones it is not.
   const name = readTextFile(`/proc/${port}/comm`)?.trim().replace(/[^\x21-\x7e]+/g, "?");
   return name === undefined ? "another process" : `process ${port} (${name})`;

@@ -20,7 +20,7 @@ export function openLog(format: LogFormat, lowestLevel: LogLevel): Log {
     reset: true,
     sinks: {
       stderr(record) {
-        const note = lost > 0 ? { lost } : {};
+        const note = lost > 0 ? { linesLost: lost } : {};
         if (writeLine(line({ ...record, properties: { ...record.properties, ...note } }))) lost = 0;
         else lost++;
       },
@@ -54,13 +54,22 @@ function textLine(record: LogRecord): string {
   return `${time} ${record.level} ${record.rawMessage}${fields.join("")}`;
 }
 
+/** What a full disk has not taken of the last line: no other line may begin before it is written. */
+let rest = new Uint8Array(0);
+
 /** One line on standard error; false where it is lost, since nobody reads or a disk is full. */
 export function writeLine(line: string): boolean {
-  if (!isWritable(STDERR)) return false;
   try {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
-    return true;
+    if (rest.length > 0 && !writeSome(rest)) return false;
+    return rest.length === 0 && writeSome(new TextEncoder().encode(`${line}\n`));
   } catch {
     return false; // a full disk or a closed terminal: counted with the lines that were lost
   }
+}
+
+/** Writes what there is room for and keeps the rest; false where nobody reads. */
+function writeSome(bytes: Uint8Array<ArrayBuffer>): boolean {
+  if (!isWritable(STDERR)) return false;
+  rest = bytes.subarray(Deno.stderr.writeSync(bytes));
+  return true;
 }

@@ -1,7 +1,7 @@
 // Requests and their replies over one netlink socket. Replies are matched by sequence number, so that
 // what is left from an exchange that failed cannot be taken for the answer to the next.
 
-import { ERRNO, KernelError, TransactionError } from "../errors.ts";
+import { DecodeError, ERRNO, KernelError, TransactionError, UnansweredError } from "../errors.ts";
 import { NLM_F, NLMSG } from "./constants.ts";
 import { encodeRequest, type Message, readAck, readMessages, type Request } from "./message.ts";
 import { encodeBatch } from "./nfnetlink.ts";
@@ -17,7 +17,8 @@ export interface Conversation {
    * Carries out all requests as one transaction, or none.
    *
    * @throws {TransactionError} naming the first request that was refused.
-   * @throws {KernelError} ETIMEDOUT when no ack came.
+   * @throws {UnansweredError} when it was sent and no ack came.
+   * @throws {KernelError} when it could not be sent.
    */
   transact(requests: readonly NamedRequest[]): void;
   /**
@@ -27,6 +28,8 @@ export interface Conversation {
    */
   ask(request: NamedRequest): Message[];
 }
+
+const WAIT = "wait for the kernel's ack";
 
 /** A dump that others' changes interrupted is asked for anew this often. */
 const DUMP_TRIES = 5;
@@ -44,13 +47,22 @@ export function openConversation(transport: Transport): Conversation {
   const transact = (requests: readonly NamedRequest[]) => {
     if (requests.length === 0) return;
     const begin = takeSequences(requests.length + 2);
-    const last = begin + requests.length;
     transport.send(encodeBatch(withFinalAck(requests), begin));
+    try {
+      awaitAcks(requests, begin);
+    } catch (error) {
+      if (!(error instanceof KernelError) || error instanceof TransactionError) throw error;
+      throw new UnansweredError(error.operation, error.errno, error.kernelMessage);
+    }
+  };
+
+  const awaitAcks = (requests: readonly NamedRequest[], begin: number) => {
+    const last = begin + requests.length;
     let refusal: KernelError | undefined;
     const refused = new Set<number>();
-    for (const message of replies(transport, begin, last, "wait for the kernel's ack")) {
+    for (const message of replies(transport, begin, last, WAIT)) {
       if (message.type !== NLMSG.NLMSG_ERROR) continue;
-      const { errno, message: words } = readAck(message);
+      const { errno, message: words } = reading(WAIT, () => readAck(message));
       if (errno !== 0) {
         const index = message.sequence - begin - 1;
         refusal ??= new KernelError(requests[index]?.what ?? "change nf_tables", errno, words);
@@ -79,7 +91,7 @@ export function openConversation(transport: Transport): Conversation {
         answer.push(message);
         continue;
       }
-      const { errno, message: words } = readAck(message);
+      const { errno, message: words } = reading(request.what, () => readAck(message));
       if (errno !== 0) throw new KernelError(request.what, errno, words);
       break;
     }
@@ -107,9 +119,19 @@ function* replies(
   while (true) {
     const datagram = transport.receive();
     if (datagram === undefined) throw new KernelError(what, ERRNO.ETIMEDOUT, "no answer came");
-    for (const message of readMessages(datagram)) {
+    for (const message of reading(what, () => [...readMessages(datagram)])) {
       if (message.sequence >= first && message.sequence <= last) yield message;
     }
+  }
+}
+
+/** Carries out `read`; bytes that cannot be read are an answer that did not come. */
+function reading<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    throw new KernelError(what, ERRNO.EBADMSG, error.message);
   }
 }
 

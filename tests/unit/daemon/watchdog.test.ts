@@ -18,7 +18,7 @@ Deno.test("check() alarms at the second check after knocks of which no copy arri
 
 Deno.test("check() tells what to do", () => {
   let counted = 0;
-  const watchdog = createWatchdog(() => counted, 0);
+  const watchdog = createWatchdog({ counted: () => counted, lostListener: () => undefined }, 0);
   counted = 1;
   watchdog.check(0, WATCHDOG_MS);
   assert.throws(() => watchdog.check(0, 2 * WATCHDOG_MS), (error) => {
@@ -62,7 +62,7 @@ Deno.test("check() alarms also where the counter cannot be read at the last chec
 
 Deno.test("check() reads the counter when it is due, and is due again a while after that", () => {
   let reads = 0;
-  const watchdog = createWatchdog(() => reads++, 500);
+  const watchdog = createWatchdog({ counted: () => reads++, lostListener: () => undefined }, 500);
   assert.equal(watchdog.dueMs, 500 + WATCHDOG_MS);
   watchdog.check(0, 500);
   watchdog.check(0, 499 + WATCHDOG_MS);
@@ -74,7 +74,7 @@ Deno.test("check() reads the counter when it is due, and is due again a while af
 
 Deno.test("check() stays calm when the process was stopped for long", () => {
   let counted = 0;
-  const watchdog = createWatchdog(() => counted, 0);
+  const watchdog = createWatchdog({ counted: () => counted, lostListener: () => undefined }, 0);
   // Stopped just after it had read what there was: the first check finds the copies not read yet.
   counted = 100_000;
   watchdog.check(0, 1_000 * WATCHDOG_MS);
@@ -113,7 +113,7 @@ function alarmAt(
   standing: number | "unreadable" = 0,
 ): number | undefined {
   let counted = standing === "unreadable" ? undefined : standing;
-  const watchdog = createWatchdog(() => counted, 0);
+  const watchdog = createWatchdog({ counted: () => counted, lostListener: () => undefined }, 0);
   for (const [index, [now, copied]] of checks.entries()) {
     counted = now;
     try {
@@ -125,3 +125,12 @@ function alarmAt(
   }
   return undefined;
 }
+
+Deno.test("check() ends at the first look that finds a listener lost, knocks or none", () => {
+  const lost: string[] = [];
+  const watchdog = createWatchdog({ counted: () => 0, lostListener: () => lost[0] }, 0);
+  watchdog.check(0, WATCHDOG_MS);
+  lost.push("Queue 7");
+  watchdog.check(0, WATCHDOG_MS + 1);
+  assert.throws(() => watchdog.check(5, 2 * WATCHDOG_MS), /Queue 7 no longer belongs to pk/);
+});

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { LITTLE_ENDIAN } from "../../../src/bytes/endian.ts";
-import { DecodeError, ERRNO, KernelError } from "../../../src/errors.ts";
+import { ERRNO, KernelError, UnansweredError } from "../../../src/errors.ts";
 import { text } from "../../../src/netlink/attribute.ts";
 import { NFNL_MSG, NLM_F } from "../../../src/netlink/constants.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
@@ -123,13 +123,16 @@ Deno.test("silence is ETIMEDOUT, also when only strangers speak", () => {
   refuses(() => stranger.transact(CHAINS), { code: "ETIMEDOUT" });
 });
 
-Deno.test("a broken datagram is a DecodeError, and the conversation goes on after it", () => {
+Deno.test("a broken datagram is no answer, and the conversation goes on after it", () => {
   const whole = ack({ sequence: 1 });
   const cuts = [whole.slice(0, 3), whole.slice(0, 15), whole.slice(0, 18)];
   for (const cut of [...cuts, new Uint8Array(16), message(2, 0, 2, new Uint8Array())]) {
     let broken = true;
     const kernel = talkTo((request) => broken ? [cut] : acking(request));
-    assert.throws(() => kernel.transact(CHAINS.slice(0, 1)), DecodeError);
+    assert.throws(
+      () => kernel.transact(CHAINS.slice(0, 1)),
+      (error) => error instanceof UnansweredError && error.code === "EBADMSG",
+    );
     broken = false;
     kernel.transact(CHAINS);
   }
