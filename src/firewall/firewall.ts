@@ -44,7 +44,7 @@ import {
   parseGrant,
   portBytes,
 } from "./grant.ts";
-import { type Ruleset, rulesetOf, TABLE, TABLE_COMMENT } from "./ruleset.ts";
+import { onlyNewcomers, type Ruleset, rulesetOf, TABLE, TABLE_COMMENT } from "./ruleset.ts";
 
 const GRANT_SETS = ["grants4", "grants6"] as const;
 const OWNED = NFT_TABLE_F.NFT_TABLE_F_OWNER | NFT_TABLE_F.NFT_TABLE_F_PERSIST;
@@ -133,13 +133,8 @@ export function shut(
   grants: readonly Grant[],
 ): void {
   readTable(kernel);
-  const ruleset = rulesetOf(config, form.queueKind);
-  const tracked = new Set<string>();
-  const rules = ruleset.rules.filter(({ chain, statements }) => {
-    if (statements.some(({ nft }) => nft.startsWith("ct "))) tracked.add(chain);
-    return !tracked.has(chain); // up to the first such rule of a chain
-  });
-  kernel.transact(installation({ ...ruleset, rules }, form.flags, grants, []));
+  const ruleset = onlyNewcomers(rulesetOf(config, form.queueKind));
+  kernel.transact(installation(ruleset, form.flags, grants, []));
 }
 
 /**

@@ -1,14 +1,16 @@
 // The ruleset pk owns, as a value: it can be printed as nft text and turned into one transaction.
 //
 //   watch (prerouting -250, before connection tracking): SYNs to watched ports go to knock
-//   knock: a SYN to a knock port is copied to the daemon and goes on; with one of the last two knocks
-//          of a sequence its source is `finishing` for a moment. A SYN to a guarded port goes to hold
-//   hold:  without a grant, but finishing, it waits for the daemon, so that the grant is there first
-//   guard (prerouting -150, before DNAT): segments to guarded ports of this host go to gate
-//   gate:  a SYN needs a grant; other segments an established connection, or one older than pk
+//   knock: a SYN to a knock port is copied to the daemon and goes on
+//   final: with one of the last two knocks of a sequence its source is `finishing` for a moment
+//   hold:  a SYN to a guarded port without a grant: from a source that is finishing it waits for the
+//          daemon, so that the grant is there first; from others it goes to refuse
+//   guard (prerouting -150, before DNAT): segments to guarded ports go on when their connection is
+//          established; others, to an address of this host, go to gate
+//   gate:  a SYN needs a grant; other segments a connection that is older than pk
 //   refuse: a SYN that may not come in is counted, some of them are copied, all are dropped
 //
-// **Invariant:** only `gate` decides. What the daemon says about held packets cannot open anything.
+// **Invariant:** only `gate` lets in. What the daemon says about held packets cannot open anything.
 // **Invariant:** without the daemon, stopped or gone, nothing waits but SYNs to guarded ports.
 
 import type { Chain } from "../nftables/chain.ts";
@@ -20,7 +22,7 @@ import {
   countedAs,
   ctEstablished,
   destinationIn,
-  fromPeer,
+  fromType,
   limitedTo,
   loggedTo,
   notLoopback,
@@ -30,6 +32,7 @@ import {
   sourceAloneIn,
   sourceIn,
   tcpFlags,
+  tcpFlagsNot,
   toLocalAddress,
   toQueue,
   verdict,
@@ -60,6 +63,9 @@ const FINAL_KNOCKS = 2;
 /** Prefix of the copies of refused SYNs; copies of knocks have none. */
 export const REFUSED_PREFIX = "refused";
 
+/** What begins a connection. */
+const SYN = tcpFlags(["syn"], ["syn", "ack"]);
+
 export interface Ruleset {
   readonly chains: readonly Chain[];
   readonly rules: readonly Rule[];
@@ -84,9 +90,10 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
   const guarded = ascending(doors.map((door) => door.port));
   return {
     chains: [
-      { name: "hold" },
-      { name: "knock" },
       { name: "refuse" },
+      { name: "hold" },
+      { name: "final" },
+      { name: "knock" },
       { name: "gate" },
       { name: "watch", prerouting: WATCH_PRIORITY },
       { name: "guard", prerouting: GUARD_PRIORITY },
@@ -94,8 +101,9 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
     rules: [
       ...chainRules("watch", watchRules()),
       ...chainRules("knock", knockRules(config)),
+      ...chainRules("final", finalRules(config)),
       ...chainRules("hold", holdRules(queueNumber, queueKind)),
-      ...chainRules("guard", guardRules()),
+      ...chainRules("guard", guardRules(config)),
       ...chainRules("gate", gateRules(config)),
       ...chainRules("refuse", refuseRules(config)),
     ],
@@ -112,6 +120,16 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
       finals: ascending(doors.flatMap((door) => door.sequence.slice(-FINAL_KNOCKS))),
     },
   };
+}
+
+/** The part that judges SYNs. It does without connection tracking; other segments pass. */
+export function onlyNewcomers(ruleset: Ruleset): Ruleset {
+  const rules = ruleset.rules.filter(({ chain, statements }) =>
+    chain === "gate"
+      ? statements[0]?.nft === SYN.nft
+      : statements.every(({ nft }) => nft !== ctEstablished().nft)
+  );
+  return { ...ruleset, rules };
 }
 
 /** The ruleset as text for `nft -f`; with `owned`, said in a comment, since old nft cannot read it. */
@@ -150,7 +168,6 @@ function watchRules(): Statement[][] {
     destinationIn("watched"),
     notLoopback(),
     toLocalAddress(),
-    fromPeer(),
     verdict({ goto: "knock" }),
   ]];
 }
@@ -162,10 +179,8 @@ function knockRules({ queueNumber, banMs }: Config): Statement[][] {
       [sourceAloneIn("ip", "banned4"), verdict("accept")],
       [sourceAloneIn("ip6", "banned6"), verdict("accept")],
     ]),
-    // Copied before the source is marked, since a rule ends at a set that is full.
-    [countedAs("knocks"), loggedTo(queueNumber)],
-    [destinationIn("finals"), rememberSource("ip", "finishing4")],
-    [destinationIn("finals"), rememberSource("ip6", "finishing6")],
+    [destinationIn("finals"), verdict({ goto: "final" })],
+    copied(queueNumber),
     ...(banMs === undefined ? [] : [
       [destinationIn("decoys"), rememberSource("ip", "banned4")],
       [destinationIn("decoys"), rememberSource("ip6", "banned6")],
@@ -173,34 +188,57 @@ function knockRules({ queueNumber, banMs }: Config): Statement[][] {
   ];
 }
 
+/** Without the last knocks nobody gets in: it is enough to look at these for sources that are no peer. */
+function finalRules({ queueNumber }: Config): Statement[][] {
+  return [
+    [fromType("local"), verdict("accept")],
+    [fromType("broadcast"), verdict("accept")],
+    // Copied before the source is marked, since a rule ends at a set that is full.
+    copied(queueNumber),
+    [rememberSource("ip", "finishing4")],
+    [rememberSource("ip6", "finishing6")],
+  ];
+}
+
+function copied(group: number): Statement[] {
+  return [countedAs("knocks"), loggedTo(group)];
+}
+
+/** Before connection tracking, so that a flood of such SYNs costs as little as can be. */
 function holdRules(queueNumber: number, kind: QueueKind): Statement[][] {
   return [
     [sourceIn("ip", ["l4proto", "dport"], "grants4"), verdict("accept")],
     [sourceIn("ip6", ["l4proto", "dport"], "grants6"), verdict("accept")],
     [sourceAloneIn("ip", "finishing4"), counted(), toQueue(queueNumber, kind)],
     [sourceAloneIn("ip6", "finishing6"), counted(), toQueue(queueNumber, kind)],
+    [verdict({ goto: "refuse" })],
   ];
 }
 
-function guardRules(): Statement[][] {
-  return [[
-    destinationIn("guarded"),
-    notLoopback(),
-    toLocalAddress(),
-    verdict({ goto: "gate" }),
-  ]];
+function guardRules({ onExpire }: Config): Statement[][] {
+  return [
+    // What most segments are comes first; with `cut` they need a grant as well.
+    ...(onExpire === "cut" ? [] : [
+      [
+        destinationIn("guarded"),
+        tcpFlagsNot(["syn"], ["syn", "ack"]),
+        ctEstablished(),
+        verdict("accept"),
+      ],
+    ]),
+    [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })],
+  ];
 }
 
 function gateRules({ onExpire, refuse }: Config): Statement[][] {
-  const syn = tcpFlags(["syn"], ["syn", "ack"]);
   const granted = (["ip", "ip6"] as const).map((family) =>
     sourceIn(family, ["l4proto", "dport"], family === "ip" ? "grants4" : "grants6")
   );
   return [
     // Before connection tracking is asked: an old entry must not let a new SYN in.
-    ...granted.map((source) => [syn, source, verdict("accept")]),
-    [syn, verdict({ goto: "refuse" })],
-    ...(onExpire === "keep" ? [[ctEstablished(), verdict("accept")]] : [
+    ...granted.map((source) => [SYN, source, verdict("accept")]),
+    [SYN, verdict({ goto: "refuse" })],
+    ...(onExpire === "keep" ? [] : [
       ...granted.map((source) => [ctEstablished(), source, verdict("accept")]),
     ]),
     [sourceIn("ip", ["sport", "dport"], "inherited4"), verdict("accept")],

@@ -26,6 +26,8 @@ const ARPHRD_LOOPBACK = 772;
 /** Bits of the TCP flags byte, RFC 9293. */
 const TCP_FLAG = { fin: 1, syn: 2, rst: 4, ack: 16 } as const;
 
+type TcpFlag = keyof typeof TCP_FLAG;
+
 /** Fields of a concatenated key, each loaded at a byte offset of the register file. */
 const FIELD = {
   l4proto: { nft: "meta l4proto", load: (at: number) => meta("l4proto", at) },
@@ -41,20 +43,36 @@ const SOURCE_ADDRESS = {
 
 /** TCP segments with just these of the masked flags: `tcpFlags(["syn"], ["syn", "ack"])`. */
 export function tcpFlags(
-  set: readonly (keyof typeof TCP_FLAG)[],
-  mask: readonly (keyof typeof TCP_FLAG)[],
+  set: readonly TcpFlag[],
+  mask: readonly TcpFlag[],
 ): Statement {
-  const bits = (names: readonly (keyof typeof TCP_FLAG)[]) =>
-    Uint8Array.of(names.reduce((sum, name) => sum | TCP_FLAG[name], 0));
   return {
     nft: `tcp flags ${set.join(",")} / ${mask.join(",")}`,
-    expressions: [
-      ...isTcp(),
-      payload("transport", TCP_FLAGS_OFFSET, 1),
-      bitwiseAnd(bits(mask)),
-      cmp("eq", bits(set)),
-    ],
+    expressions: tcpFlagsCompared("eq", set, mask),
   };
+}
+
+/** TCP segments with any others of the masked flags. */
+export function tcpFlagsNot(set: readonly TcpFlag[], mask: readonly TcpFlag[]): Statement {
+  return {
+    nft: `tcp flags != ${set.join(",")} / ${mask.join(",")}`,
+    expressions: tcpFlagsCompared("neq", set, mask),
+  };
+}
+
+function tcpFlagsCompared(
+  operation: "eq" | "neq",
+  set: readonly TcpFlag[],
+  mask: readonly TcpFlag[],
+): Expression[] {
+  const bits = (names: readonly TcpFlag[]) =>
+    Uint8Array.of(names.reduce((sum, name) => sum | TCP_FLAG[name], 0));
+  return [
+    ...isTcp(),
+    payload("transport", TCP_FLAGS_OFFSET, 1),
+    bitwiseAnd(bits(mask)),
+    cmp(operation, bits(set)),
+  ];
 }
 
 /** Packets whose protocol and destination port are an element of the set. */
@@ -120,16 +138,12 @@ export function toLocalAddress(): Statement {
   };
 }
 
-/** Packets whose source can be a peer: not an address of this host, nor a network's broadcast. */
-export function fromPeer(): Statement {
+/** Packets from an address of this host, or from a network's broadcast address: from no peer. */
+export function fromType(type: "local" | "broadcast"): Statement {
+  const number = type === "local" ? RTN.RTN_LOCAL : RTN.RTN_BROADCAST;
   return {
-    nft: "fib saddr type != local fib saddr type != broadcast",
-    expressions: [
-      fibType("saddr"),
-      cmp("neq", bytesU32ne(RTN.RTN_LOCAL)),
-      fibType("saddr"),
-      cmp("neq", bytesU32ne(RTN.RTN_BROADCAST)),
-    ],
+    nft: `fib saddr type ${type}`,
+    expressions: [fibType("saddr"), cmp("eq", bytesU32ne(number))],
   };
 }
 

@@ -74,11 +74,10 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
     const set = /@(\w+)/.exec(nft)?.[1] ?? "";
     switch (first) {
       case "tcp": {
-        const [, wanted, mask] = matched(nft, /^tcp flags (\S+) \/ (\S+)$/);
+        const [, not, wanted, mask] = matched(nft, /^tcp flags (!= )?(\S+) \/ (\S+)$/);
         const masked = packet.flags.filter((flag) => mask?.split(",").includes(flag));
-        return when(
-          packet.protocol === "tcp" && masked.sort().join() === wanted?.split(",").sort().join(),
-        );
+        const same = masked.sort().join() === wanted?.split(",").sort().join();
+        return when(packet.protocol === "tcp" && same === (not === undefined));
       }
       case "ip":
       case "ip6":
@@ -92,8 +91,7 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
       }
       case "fib":
         if (nft === "fib daddr type local") return when(packet.to === "local");
-        matched(nft, /^fib saddr type != local fib saddr type != broadcast$/);
-        return when(packet.from !== "local" && packet.from !== "broadcast");
+        return when(packet.from === matched(nft, /^fib saddr type (local|broadcast)$/)[1]);
       case "ct":
         matched(nft, /^ct state established$/);
         return when(packet.established);

@@ -5,7 +5,12 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import type { Config, Milliseconds } from "../../../src/config/config.ts";
 import { parseFlags } from "../../../src/config/flags.ts";
-import { REFUSED_PREFIX, type Ruleset, rulesetOf } from "../../../src/firewall/ruleset.ts";
+import {
+  onlyNewcomers,
+  REFUSED_PREFIX,
+  type Ruleset,
+  rulesetOf,
+} from "../../../src/firewall/ruleset.ts";
 import { ruleText } from "../../../src/nftables/rule.ts";
 import { type Packet, traverse } from "./naive_nft.ts";
 
@@ -39,7 +44,7 @@ for (const { name, config, ruleset } of rulesets) {
     const held = texts.filter(({ text }) => /\bqueue\b/.test(text));
     assert.deepEqual([...new Set(held.map(({ chain }) => chain))], ["hold"]);
     const copied = texts.filter(({ text }) => /\blog\b/.test(text));
-    assert.deepEqual(copied.map(({ chain }) => chain), ["knock", "refuse"]);
+    assert.deepEqual(copied.map(({ chain }) => chain), ["knock", "final", "refuse"]);
     const numbers = texts.flatMap(({ text }) => [...text.matchAll(/(?:group|bypass to) (\d+)/g)]);
     assert.deepEqual([...new Set(numbers.map(([, number]) => number))], [String(QUEUE)]);
     assert.ok(held.every(({ text }) => text.includes("flags bypass")));
@@ -91,7 +96,7 @@ for (const { name, config, ruleset } of rulesets) {
   });
 
   test("lets a segment to a guarded port in by its grant, its connection or its age", () => {
-    holds(ruleset, ({ packet, guard }) => {
+    holds(ruleset, ({ packet, watch, guard }) => {
       const guarded = packet.protocol === "tcp" && packet.port === PORTS.guarded &&
         !packet.loopback && packet.to === "local";
       const granted = packet.sourceIn.includes("grants");
@@ -100,14 +105,17 @@ for (const { name, config, ruleset } of rulesets) {
         // The end of a connection is let through.
         (packet.established && packet.flags.includes("rst"));
       assert.equal(guard.verdict === "accept", !guarded || goes);
+      // What is refused before connection tracking would be refused after it, too.
+      if (watch.verdict !== "accept" && watch.verdict !== "queue") assert.ok(guarded && !goes);
     });
   });
 
   test("holds first SYNs to guarded ports from finishing sources without a grant, nothing else", () => {
     holds(ruleset, ({ packet, watch, guard }) => {
-      const held = isWatched(packet) && packet.port === PORTS.guarded &&
-        packet.sourceIn.includes("finishing") && !packet.sourceIn.includes("grants");
-      assert.equal(watch.verdict, held ? "queue" : "accept");
+      const shut = isWatched(packet) && packet.port === PORTS.guarded &&
+        !packet.sourceIn.includes("grants");
+      const refused = packet.sourceIn.includes("finishing") ? "queue" : config.refuse;
+      assert.equal(watch.verdict, shut ? refused : "accept");
       assert.notEqual(guard.verdict, "queue");
     });
   });
@@ -115,8 +123,12 @@ for (const { name, config, ruleset } of rulesets) {
   test("copies and counts each knock once, and marks what finishes or betrays a source", () => {
     const knocks = [PORTS.first, ...PORTS.finals, PORTS.decoy];
     holds(ruleset, ({ packet, watch }) => {
+      if (packet.port === PORTS.guarded) return;
       const banned = config.banMs !== undefined && packet.sourceIn.includes("banned");
-      const knocked = isWatched(packet) && knocks.includes(packet.port) && !banned;
+      // Of a source that is no peer the last knocks are not seen, so that it never gets in.
+      const noPeer = PORTS.finals.includes(packet.port) &&
+        ["local", "broadcast"].includes(packet.from);
+      const knocked = isWatched(packet) && knocks.includes(packet.port) && !banned && !noPeer;
       assert.deepEqual(watch.copies, knocked ? [""] : []);
       assert.deepEqual(watch.counted, knocked ? ["knocks"] : []);
       const number = packet.family === "ip" ? 4 : 6;
@@ -131,12 +143,23 @@ for (const { name, config, ruleset } of rulesets) {
     });
   });
 
+  test("judges SYNs alike, and lets other segments pass, without connection tracking", () => {
+    const early = onlyNewcomers(ruleset);
+    holds(ruleset, ({ packet, watch, guard }) => {
+      assert.deepEqual(traverse(early, "watch", packet), watch);
+      const { verdict } = traverse(early, "guard", packet);
+      assert.equal(verdict, isSyn(packet) ? guard.verdict : "accept");
+    });
+  });
+
   test("counts every SYN that it refuses, and copies some", () => {
-    holds(ruleset, ({ packet, guard }) => {
-      const refused = isSyn(packet) && guard.verdict !== "accept";
-      assert.deepEqual(guard.counted, refused ? ["refused"] : []);
-      assert.deepEqual(guard.copies, refused && packet.withinLimit ? [REFUSED_PREFIX] : []);
-      if (refused) assert.equal(guard.verdict, config.refuse);
+    holds(ruleset, ({ packet, watch, guard }) => {
+      for (const fate of [guard, ...(packet.port === PORTS.guarded ? [watch] : [])]) {
+        const refused = isSyn(packet) && fate.verdict !== "accept" && fate.verdict !== "queue";
+        assert.deepEqual(fate.counted, refused ? ["refused"] : []);
+        assert.deepEqual(fate.copies, refused && packet.withinLimit ? [REFUSED_PREFIX] : []);
+        if (refused) assert.equal(fate.verdict, config.refuse);
+      }
     });
   });
 }
@@ -186,11 +209,11 @@ function isSyn({ protocol, flags }: Packet): boolean {
   return protocol === "tcp" && flags.includes("syn") && !flags.includes("ack");
 }
 
-/** A SYN as clients send it first, to an address of this host from somebody else. */
+/** A SYN as clients send it first, to an address of this host. */
 function isWatched(packet: Packet): boolean {
-  const { flags, loopback, from, to } = packet;
+  const { flags, loopback, to } = packet;
   return isSyn(packet) && !flags.includes("fin") && !flags.includes("rst") && !loopback &&
-    to === "local" && from !== "local" && from !== "broadcast";
+    to === "local";
 }
 
 function unique(names: readonly string[]): string[] {
