@@ -2,7 +2,8 @@
 // them back to the client's end, where nobody is and the host's answers end. The fresh prefixes are
 // really the client's. All of them exist only inside the namespaces of one run.
 
-export type FamilyName = "ipv4" | "ipv6";
+export const FAMILIES = ["ipv4", "ipv6"] as const;
+export type FamilyName = (typeof FAMILIES)[number];
 
 /** Both ends of the veth, as tests/support/netns.ts makes it (that module needs permissions). */
 export const INTERFACE = "veth0";
@@ -26,3 +27,13 @@ export const FRESH = { ipv4: "10.100.0.0/16", ipv6: "fd77:c::/64" } as const;
 export const KNOCK_PORTS: readonly number[] = [80, 81, 82, 83, 84, 85, 86, 87];
 export const GUARDED_PORT = 10090;
 export const PLAIN_PORT = 10091;
+export const BULK_PORT = 10092;
+/** UDP, of fwknop's single packets. */
+export const SPA_PORT = 62201;
+
+/** A FRESH source as text. */
+export function freshAddress(family: FamilyName, index: number): string {
+  return family === "ipv4"
+    ? `10.100.${index >> 8}.${index & 255}`
+    : `fd77:c::${index.toString(16)}`;
+}

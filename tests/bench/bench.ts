@@ -1,27 +1,43 @@
 // deno task bench: every figure that pk claims, measured on the compiled program in network
 // namespaces of its own, beside a reference measured in the same run. Prints a table, writes
-// docs/bench/results.json, ends with 1 when a target is missed. Needs root and `deno task build`.
+// results.json and results.svg into docs/bench/, ends with 1 when a target is missed. Needs root and
+// `deno task build`. Peers are measured where they are installed.
 
-import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../support/netns.ts";
 import { PK } from "../support/pk.ts";
+import { chart } from "./chart.ts";
 import type { Options } from "./options.ts";
 import { isMet, machine, type Result, table } from "./report.ts";
 import { capacity } from "./scenarios/capacity.ts";
+import { grants } from "./scenarios/grants.ts";
+import { guarded } from "./scenarios/guarded.ts";
 import { idle } from "./scenarios/idle.ts";
+import { knockers } from "./scenarios/knockers.ts";
 import { latency } from "./scenarios/latency.ts";
+import { memory } from "./scenarios/memory.ts";
+import { overload } from "./scenarios/overload.ts";
+import { peers } from "./scenarios/peers.ts";
 
 const SCENARIOS: Readonly<Record<string, (options: Options) => Promise<Result[]>>> = {
   idle,
   latency,
   capacity,
+  guarded,
+  knockers,
+  overload,
+  grants,
+  memory,
+  peers,
 };
 
-const HELP = `deno task bench [--only idle,latency,capacity] [--repetitions 3] [--connections 200]
-                [--json docs/bench/results.json]
+const NAMES = Object.keys(SCENARIOS).join();
 
-PK_BINARY names another executable than dist/pk. On a machine with other work, put the bench before it:
+const HELP = `deno task bench [--only ${NAMES}]
+                [--quick] [--repetitions 3] [--connections 200] [--out docs/bench]
+
+About twenty minutes; with --quick five, and rougher. PK_BINARY names another executable than dist/pk.
+On a machine with other work, put the bench before it:
     setsid -w sh -c 'echo -19 > /proc/self/autogroup; deno task bench'`;
 
 const NOTE =
@@ -32,35 +48,45 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     args: Deno.args,
     options: {
-      only: { type: "string", default: Object.keys(SCENARIOS).join() },
-      repetitions: { type: "string", default: "3" },
-      connections: { type: "string", default: "200" },
-      json: { type: "string", default: "docs/bench/results.json" },
+      only: { type: "string", default: NAMES },
+      quick: { type: "boolean", default: false },
+      repetitions: { type: "string" },
+      connections: { type: "string" },
+      out: { type: "string", default: "docs/bench" },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return say(HELP, 0);
+  const { quick, out } = values;
+  const chosen = values.only.split(",");
+  const unknown = chosen.find((name) => !Object.hasOwn(SCENARIOS, name));
+  if (unknown !== undefined) return say(`Cannot find a scenario "${unknown}"\n${HELP}`, 2);
   if (!root) return say("Cannot make network namespaces: run the bench as root", 1);
   if (!await exists(PK)) return say(`Cannot find ${PK}: run \`deno task build\` first`, 1);
 
   const options: Options = {
-    repetitions: Number(values.repetitions),
-    connections: Number(values.connections),
-    progress: (result) => result && console.error(table([result]).split("\n").at(-1)),
+    quick,
+    repetitions: Number(values.repetitions ?? (quick ? 1 : 3)),
+    connections: Number(values.connections ?? (quick ? 40 : 200)),
+    seconds: quick ? 1 : 1.5,
+    progress: (result) => console.error(table([result]).split("\n").at(-1)),
   };
   const before = machine();
   const results: Result[] = [];
-  for (const name of values.only.split(",")) {
-    const scenario = SCENARIOS[name];
-    if (!scenario) return say(`Cannot find a scenario "${name}"\n${HELP}`, 2);
-    results.push(...await scenario(options));
+  const tookSeconds: Record<string, number> = {};
+  for (const name of chosen) {
+    const startMs = performance.now();
+    results.push(...await SCENARIOS[name]?.(options) ?? []);
+    tookSeconds[name] = Math.round((performance.now() - startMs) / 1000);
   }
-  const report = { date: new Date().toISOString(), note: NOTE, before, after: machine(), results };
-  await Deno.mkdir(dirname(values.json), { recursive: true });
-  await Deno.writeTextFile(values.json, JSON.stringify(report, null, 1) + "\n");
-  console.log(
-    `${table(results)}\n\n${NOTE}\n${JSON.stringify(report.after)}\nWritten: ${values.json}`,
-  );
+  const date = new Date().toISOString();
+  const report = { date, note: NOTE, before, after: machine(), tookSeconds, results };
+  await Deno.mkdir(out, { recursive: true });
+  await Deno.writeTextFile(`${out}/results.json`, JSON.stringify(report, null, 1) + "\n");
+  await Deno.writeTextFile(`${out}/results.svg`, chart(results, date.slice(0, 10)));
+  console.log(`${table(results)}\n\n${NOTE}`);
+  console.log(JSON.stringify({ ...report.after, tookSeconds }));
+  console.log(`Written: ${out}/results.json, ${out}/results.svg`);
   return results.some((result) => isMet(result) === false) ? 1 : 0;
 }
 

@@ -3,10 +3,12 @@
 //
 //   ip netns exec NS deno run --allow-ffi tests/bench/connector.ts
 //   {"family":"ipv4","source":7,"knocks":[80,81],"gapMs":5,"port":10090}
+//   {"family":"ipv4","source":7,"port":10090,"sinceMs":1770000000000,"everyMs":2,"forMs":3000}
 
-import { type FamilyName, SERVER } from "./addresses.ts";
+import type { FamilyName } from "./addresses.ts";
 import { serve } from "./background.ts";
 import { checked, errno, int, type Libc, openLibc } from "./libc.ts";
+import { boundSocket, freshSource, serverAt } from "./sockets.ts";
 
 /** One order: from the source FRESH + `source`, SYNs to `knocks`, and at once a connection. */
 export interface ConnectOrder {
@@ -18,24 +20,35 @@ export interface ConnectOrder {
   readonly port: number;
 }
 
+/** One order: connections to `port` tried anew until one is made. */
+export interface TryOrder {
+  readonly family: FamilyName;
+  readonly source: number;
+  readonly port: number;
+  /** Milliseconds since the epoch from which the time counts. */
+  readonly sinceMs: number;
+  /** Whole milliseconds for each try, which has one SYN. */
+  readonly everyMs: number;
+  readonly forMs: number;
+}
+
 export interface Connected {
   readonly connected: boolean;
   /** From before the last knock (without knocks: from before connect) until connect returned. */
   readonly us: number;
 }
 
-const AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, SOCK_NONBLOCK = 0o4000;
-const IPPROTO_TCP = 6, TCP_SYNCNT = 7, EINPROGRESS = 115;
-
-/** SYNs repeated before a connection is given up: after 1 + 2 s. */
-const SYN_RETRIES = 1;
+const EINPROGRESS = 115;
+const SOL_SOCKET = 1, SO_ERROR = 4, POLLOUT = 4;
 
 function connect(libc: Libc, order: ConnectOrder): Connected {
   const { family, knocks, gapMs, port } = order;
-  const source = address(family, sourceBytes(family, order.source), 0);
-  const server = (to: number) => address(family, serverBytes(family), to);
-  const sockets = knocks.map((to) => ({ to: server(to), fd: boundSocket(libc, source, true) }));
-  const door = server(port);
+  const source = freshSource(family, order.source);
+  const sockets = knocks.map((to) => ({
+    to: serverAt(family, to),
+    fd: boundSocket(libc, source, true),
+  }));
+  const door = serverAt(family, port);
   const fd = boundSocket(libc, source, false);
   try {
     let start = 0;
@@ -55,38 +68,33 @@ function connect(libc: Libc, order: ConnectOrder): Connected {
   }
 }
 
-function boundSocket(libc: Libc, source: Uint8Array<ArrayBuffer>, nonblocking: boolean): number {
-  const domain = source.length === 16 ? AF_INET : AF_INET6;
-  const type = SOCK_STREAM | (nonblocking ? SOCK_NONBLOCK : 0);
-  const fd = checked(libc, "open a socket", libc.socket(domain, type, 0));
-  const retries = libc.setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, int(SYN_RETRIES), 4);
-  checked(libc, "set TCP_SYNCNT", retries);
-  checked(libc, "bind to a source address", libc.bind(fd, source, source.length));
-  return fd;
+function tryToConnect(libc: Libc, order: TryOrder): Connected {
+  const { family, port, sinceMs, everyMs, forMs } = order;
+  const source = freshSource(family, order.source);
+  const door = serverAt(family, port);
+  const since = sinceMs - performance.timeOrigin;
+  for (;;) {
+    const fd = boundSocket(libc, source, true);
+    try {
+      const connected = libc.connect(fd, door, door.length) === 0 ||
+        isConnected(libc, fd, everyMs);
+      const now = performance.now();
+      if (connected || now - since > forMs) return { connected, us: (now - since) * 1000 };
+    } finally {
+      libc.close(fd);
+    }
+  }
 }
 
-/** struct sockaddr_in or sockaddr_in6. */
-function address(family: FamilyName, ip: readonly number[], port: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(family === "ipv4" ? 16 : 28);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, family === "ipv4" ? AF_INET : AF_INET6, true);
-  view.setUint16(2, port);
-  bytes.set(ip, family === "ipv4" ? 4 : 8);
-  return bytes;
-}
-
-function sourceBytes(family: FamilyName, index: number): number[] {
-  const low = [index >> 8 & 255, index & 255];
-  return family === "ipv4" ? [10, 100, ...low] : [0xfd, 0x77, 0, 0x0c, ...zeros(10), ...low];
-}
-
-function serverBytes(family: FamilyName): number[] {
-  if (family === "ipv4") return SERVER.ipv4.split(".").map(Number);
-  return [0xfd, 0x99, ...zeros(13), 1];
-}
-
-function zeros(count: number): number[] {
-  return new Array<number>(count).fill(0);
+/** Whether a connection that is under way is made within so long. */
+function isConnected(libc: Libc, fd: number, withinMs: number): boolean {
+  const pollfd = new DataView(new ArrayBuffer(8));
+  pollfd.setInt32(0, fd, true);
+  pollfd.setInt16(4, POLLOUT, true);
+  if (libc.poll(new Uint8Array(pollfd.buffer), 1n, withinMs) <= 0) return false;
+  const error = int(-1);
+  checked(libc, "ask for SO_ERROR", libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, error, int(4)));
+  return error[0] === 0;
 }
 
 function pause(libc: Libc, ms: number): void {
@@ -95,5 +103,8 @@ function pause(libc: Libc, ms: number): void {
 
 if (import.meta.main) {
   const libc = openLibc();
-  await serve((order) => connect(libc, order as ConnectOrder));
+  await serve((order) => {
+    const either = order as ConnectOrder | TryOrder;
+    return "everyMs" in either ? tryToConnect(libc, either) : connect(libc, either);
+  });
 }

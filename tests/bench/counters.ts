@@ -1,30 +1,48 @@
-// What the kernel counts, read under /proc of a process in the namespace in question: the queue, the
-// daemon's netlink socket, the host's answers, processor time and memory.
+// What the kernel counts, read under /proc of a process in the namespace in question, or by nft: the
+// copies of knocks, the host's answers, processor time and memory.
 
-/** One queue of /proc/net/netfilter/nfnetlink_queue, with the overruns of its listener's socket. */
-export interface Queue {
-  /** Packets that wait for a verdict. */
-  readonly waiting: number;
-  /** The last id given: as many packets as were queued. */
-  readonly lastId: number;
-  /**
-   * Packets that got an id and then found the listener's socket full. With fail-open the queue's
-   * own file does not count them; the socket's line in /proc/net/netlink does.
-   */
-  readonly overruns: number;
+import { must } from "../support/netns.ts";
+import { enter } from "./network.ts";
+
+/** How pk's listener at the log group stands. */
+export interface Listener {
+  /** Bytes of copies that wait to be read. */
+  readonly waitingBytes: number;
+  /** Copies that found its buffer full: lost. */
+  readonly drops: number;
 }
 
-/** The only queue in the namespace of `pid`. */
-export function queue(pid: number): Queue {
-  const fields = read(pid, "net/netfilter/nfnetlink_queue").trim().split(/\s+/);
-  if (fields.length !== 9) {
-    throw new Error(`Cannot find exactly one queue, but ${fields.length / 9}`);
-  }
-  const [, portId, waiting, , , , , lastId] = fields;
+/** The only listener at a log group in the namespace of `pid`. */
+export function listener(pid: number): Listener {
+  const groups = read(pid, "net/netfilter/nfnetlink_log").trim().split("\n");
+  if (groups.length !== 1) throw new Error(`Cannot find exactly one log group: ${groups.length}`);
+  const portId = groups[0]?.trim().split(/\s+/)[1];
   const NETFILTER = "12";
   const socket = read(pid, "net/netlink").split("\n").map((line) => line.trim().split(/\s+/))
-    .find(([, protocol, pid]) => protocol === NETFILTER && pid === portId);
-  return { waiting: Number(waiting), lastId: Number(lastId), overruns: Number(socket?.[8]) };
+    .find(([, protocol, port]) => protocol === NETFILTER && port === portId);
+  return { waitingBytes: Number(socket?.[4]), drops: Number(socket?.[8]) };
+}
+
+/** What a counter of pk's table, or of another one, has counted, in packets. */
+export async function counted(ns: string, counter: string, table = "pk"): Promise<number> {
+  const text = await must(...enter(ns), "nft", "list", "counter", "inet", table, counter);
+  return Number(/packets (\d+)/.exec(text)?.[1]);
+}
+
+/** How the queue of held SYNs stands. */
+export interface Holding {
+  readonly waiting: number;
+  /** SYNs that found the queue or its socket full, and passed on without waiting. */
+  readonly passed: number;
+  /** SYNs held since the queue is there. */
+  readonly held: number;
+}
+
+/** The only netfilter queue in the namespace of `pid`. */
+export function holding(pid: number): Holding {
+  const fields = read(pid, "net/netfilter/nfnetlink_queue").trim().split(/\s+/).map(Number);
+  const [, , waiting = NaN, , , queueDropped = NaN, userDropped = NaN, held = NaN] = fields;
+  return { waiting, passed: queueDropped + userDropped, held };
 }
 
 /** TCP resets that the host of `pid` has sent: its answers to SYNs for closed ports. */

@@ -18,6 +18,8 @@ import { checked, int, type Libc, openLibc } from "./libc.ts";
 export interface Order {
   readonly family: FamilyName;
   readonly sources: number;
+  /** Number of the first of them; 0 where it is left out. */
+  readonly from?: number;
   readonly ports: readonly number[];
   /** Sources that are on their way at the same time. */
   readonly wave: number;
@@ -77,9 +79,9 @@ function step(state: State, sources: number, wave: number, stages: number): void
 }
 
 function send(libc: Libc, fd: number, order: Order, state: State): Sent {
-  const { sources, ports, wave, count, rate } = order;
+  const { sources, from = 0, ports, wave, count, rate } = order;
   const { frames, messages } = state.batches[order.family];
-  const shape = JSON.stringify([order.family, sources, wave, ports]);
+  const shape = JSON.stringify([order.family, sources, from, wave, ports]);
   if (shape !== state.shape) Object.assign(state, { shape, first: 0, next: 0, stage: 0 });
   const perMs = rate / 1000;
   const start = performance.now();
@@ -93,7 +95,8 @@ function send(libc: Libc, fd: number, order: Order, state: State): Sent {
       if (lateMs > CATCH_UP_MS) paceFrom += lateMs - CATCH_UP_MS;
     }
     for (let slot = 0; slot < batch; slot++) {
-      frames.patch(slot, state.first + state.next, ports[state.stage] ?? 0, state.sequence);
+      const source = from + state.first + state.next;
+      frames.patch(slot, source, ports[state.stage] ?? 0, state.sequence);
       state.sequence = (state.sequence + 1) >>> 0;
       step(state, sources, Math.min(wave, sources), ports.length);
     }

@@ -6,7 +6,10 @@
 
 import { GUARDED_PORT, KNOCK_PORTS } from "./addresses.ts";
 
-/** The ruleset as nft text. Counter `granted` counts the last knocks that were in order. */
+/**
+ * The ruleset as nft text. Counter `granted` counts the last knocks that were in order, `refused`
+ * the SYNs to the guarded port that were dropped.
+ */
 export function kernelKnock(sourcesMax: number): string {
   const stages = KNOCK_PORTS.map((_, index) => index + 1);
   const last = stages.length;
@@ -32,6 +35,7 @@ export function kernelKnock(sourcesMax: number): string {
   return `
 table inet kernel_knock {
   counter granted { }
+  counter refused { }
   ${sets.join("\n")}
   ${chains.join("\n")}
   chain watch {
@@ -47,7 +51,7 @@ table inet kernel_knock {
     tcp flags & (fin|syn|rst|ack) == syn ip saddr @stage${last}_4 accept
     tcp flags & (fin|syn|rst|ack) == syn ip6 saddr @stage${last}_6 accept
     tcp flags & (fin|syn|rst|ack) != syn ct state established accept
-    drop
+    counter name refused drop
   }
 }
 `;

@@ -11,9 +11,27 @@ export interface Result {
   readonly reference?: { readonly what: string; readonly value: number };
   /** value : reference, and what was promised for it. */
   readonly ratio?: number;
-  readonly target?: { readonly atLeast: number } | { readonly atMost: number };
+  readonly target?: Target;
+  /** Its bar in the chart; of results with the same the worst is drawn. */
+  readonly chart?: string;
   /** What lies behind the line: repetitions, single runs, spread. */
   readonly detail?: unknown;
+}
+
+/** Of the ratio, where there is one, else of the value. */
+export type Target = { readonly atLeast: number } | { readonly atMost: number };
+
+/** A line of counting: how many of how many, where all are promised. */
+export function share(
+  scenario: string,
+  what: string,
+  unit: string,
+  value: number,
+  of: number,
+  more: Pick<Result, "target" | "chart" | "detail"> = { target: { atLeast: 1 } },
+): Result {
+  const reference = { what: "of", value: of };
+  return { scenario, what, unit, value, reference, ratio: value / of, ...more };
 }
 
 /** Whether a result keeps its promise; undefined when it makes none. */

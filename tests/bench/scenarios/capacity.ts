@@ -5,118 +5,125 @@
 // processor, while pk is a second one's work. It is therefore measured once more with its packets
 // steered to a second processor (RPS), which is the harder reference.
 //
-// Without loss means for both: the host has answered every SYN; and for pk also: every SYN got an id
-// in the queue and found room in the daemon's socket. pk's rate counts the time until the queue is
-// empty again, so that a long queue does not make it look faster.
+// The same with few sources, and with a million, for which pk gets a table that holds them.
 
 import { must } from "../../support/netns.ts";
-import { type FamilyName, INTERFACE, KNOCK_PORTS } from "../addresses.ts";
-import { cpuSeconds, queue, resetsSent } from "../counters.ts";
-import type { Order } from "../generator.ts";
-import {
-  type BenchLab,
-  createBenchLab,
-  installKernelKnock,
-  kernelGranted,
-  startPk,
-} from "../lab.ts";
-import { findLimit, type Limit, type Run } from "../limit.ts";
+import type { Daemon } from "../../support/pk.ts";
+import { FAMILIES, type FamilyName, INTERFACE } from "../addresses.ts";
+import { counted, listener } from "../counters.ts";
+import { fillTable, SLOTS_FOR_A_MILLION } from "../fill.ts";
+import { COMPLETE, type Flood, PARTIAL, SAME_KNOCK } from "../flood.ts";
+import { type BenchLab, createBenchLab, installKernelKnock, startPk } from "../lab.ts";
+import { findLimit, type Limit } from "../limit.ts";
+import { type LoadRun, offerTo } from "../load.ts";
 import { enter } from "../network.ts";
-import type { Result } from "../report.ts";
-import { median } from "../statistics.ts";
 import type { Options } from "../options.ts";
-
-/** A kind of flood: how the sources walk along the knock ports. */
-interface Flood {
-  readonly name: string;
-  readonly ports: readonly number[];
-  readonly wave: number;
-  readonly target?: { readonly atLeast: number };
-}
+import type { Result, Target } from "../report.ts";
+import { median } from "../statistics.ts";
 
 const SOURCES = 60_000;
+const FEW = 1_000;
+const MANY = 1_000_000;
 
-/** As many as pk can have at each stage when its table is full (limits.ts, stageQuotas). */
-const WAVE = 4_096;
-
-const TARGET = { atLeast: 0.6 };
-
-const FLOODS: readonly Flood[] = [
-  {
-    name: "sequences up to the last knock",
-    ports: KNOCK_PORTS.slice(0, -1),
-    wave: WAVE,
-    target: TARGET,
-  },
-  {
-    name: "all sources at the same knock",
-    ports: KNOCK_PORTS,
-    wave: SOURCES,
-    target: TARGET,
-  },
-  // Only somebody who knows the sequence can do this: one SYN in eight earns a grant.
-  { name: "complete sequences", ports: KNOCK_PORTS, wave: WAVE },
-];
-const FAMILIES = ["ipv4", "ipv6"] as const;
+/** Of the kernel's own knock. */
+const TARGET: Target = { atLeast: 0.75 };
+/** Of pk's own figure at SOURCES. */
+const MANY_TARGET: Target = { atLeast: 0.8 };
 
 /** Mask of processor 1; the generator has processor 0. */
 const SECOND_PROCESSOR = 2;
-const RUN_SECONDS = 2;
 const PRECISION = 0.04;
 
 export async function capacity(options: Options): Promise<Result[]> {
   await using kernelLab = await createBenchLab();
   await using pkLab = await createBenchLab();
   await installKernelKnock(kernelLab);
-  await using pk = await startPk(pkLab);
   const results: Result[] = [];
-  for (const flood of FLOODS) {
-    for (const family of FAMILIES) {
-      const kernel = offerTo(kernelLab, flood, family);
-      const daemon = offerTo(pkLab, flood, family, pk.pid);
-      await kernel(0); // compiled, allocated, sets filled: not counted
-      await daemon(0);
-      const limits: Limits = { kernel: [], steered: [], pk: [] };
-      for (let repetition = 0; repetition < options.repetitions; repetition++) {
-        limits.kernel.push(await findLimit(kernel, PRECISION));
-        await steer(kernelLab, SECOND_PROCESSOR);
-        limits.steered.push(await findLimit(kernel, PRECISION));
-        await steer(kernelLab, 0);
-        limits.pk.push(await findLimit(daemon, PRECISION));
+  const tell = (more: readonly Result[]) => {
+    more.forEach(options.progress);
+    results.push(...more);
+  };
+  /** pk's figure with SAME_KNOCK from SOURCES. */
+  const usual = new Map<FamilyName, number>();
+  {
+    await using pk = await startPk(pkLab);
+    for (const flood of [SAME_KNOCK, PARTIAL, COMPLETE]) {
+      for (const family of FAMILIES) {
+        const course = { kernelLab, pkLab, pk, flood, family, sources: SOURCES };
+        const limits = await measure(course, options);
+        if (flood === SAME_KNOCK) usual.set(family, median(limits.pk.map(({ rate }) => rate)));
+        tell(compare(course, limits));
       }
-      const compared = compare(flood, family, limits);
-      compared.forEach(options.progress);
-      results.push(...compared);
+    }
+    for (const family of options.quick ? [] : FAMILIES) {
+      const course = { kernelLab, pkLab, pk, flood: SAME_KNOCK, family, sources: FEW };
+      tell(compare(course, await measure(course, options)));
+    }
+    if (await counted(kernelLab.network.server, "granted", "kernel_knock") === 0) {
+      throw new Error("The kernel's own knock granted nothing");
+    }
+    tell([await judged(pkLab, pk)]);
+  }
+  {
+    await using pk = await startPk(pkLab, "--sources-max", String(SLOTS_FOR_A_MILLION));
+    await fillTable(pkLab, pk, SLOTS_FOR_A_MILLION);
+    for (const family of FAMILIES) {
+      const course = { kernelLab, pkLab, pk, flood: SAME_KNOCK, family, sources: MANY };
+      const limits = await measure(course, options);
+      const value = median(limits.pk.map(({ rate }) => rate));
+      const reference = usual.get(family) ?? NaN;
+      tell([...compare(course, limits), {
+        scenario: "capacity",
+        what: `${family}, ${SAME_KNOCK.name}, ${count(MANY)} sources beside ${count(SOURCES)}`,
+        unit: "SYN/s",
+        value,
+        reference: { what: `${count(SOURCES)} sources`, value: reference },
+        ratio: value / reference,
+        target: MANY_TARGET,
+        chart: "1,000,000 sources beside 60,000",
+      }]);
     }
   }
-  if (await kernelGranted(kernelLab) === 0) {
-    throw new Error("The kernel's own knock granted nothing");
-  }
-  const { lastId, overruns } = queue(pk.pid);
-  pk.kill("SIGTERM");
-  const { packets, granted } = await pk.event("stopping");
-  if (granted === 0) throw new Error("pk granted nothing");
-  results.push({
-    scenario: "capacity",
-    what: "packets that pk has judged, of those that got an id",
-    unit: "packets",
-    value: Number(packets ?? NaN),
-    reference: { what: "ids", value: lastId - overruns },
-    ratio: Number(packets ?? NaN) / (lastId - overruns),
-    target: { atLeast: 1 },
-  });
   return results;
+}
+
+/** One line of the comparison. */
+interface Course {
+  readonly kernelLab: BenchLab;
+  readonly pkLab: BenchLab;
+  readonly pk: Daemon;
+  readonly flood: Flood;
+  readonly family: FamilyName;
+  readonly sources: number;
 }
 
 /** The limits of all repetitions. */
 interface Limits {
-  readonly kernel: Limit<LoadRun>[];
-  readonly steered: Limit<LoadRun>[];
-  readonly pk: Limit<LoadRun>[];
+  readonly kernel: readonly Limit<LoadRun>[];
+  readonly steered: readonly Limit<LoadRun>[];
+  readonly pk: readonly Limit<LoadRun>[];
 }
 
-function compare(flood: Flood, family: FamilyName, limits: Limits): Result[] {
-  const what = `${family}, ${flood.name}`;
+async function measure(course: Course, { repetitions, seconds }: Options): Promise<Limits> {
+  const { kernelLab, pkLab, pk, flood, family, sources } = course;
+  const load = { flood, family, sources, seconds };
+  const kernel = offerTo(kernelLab, load);
+  const daemon = offerTo(pkLab, { ...load, pkPid: pk.pid });
+  await kernel(0); // compiled, allocated, sets filled: not counted
+  await daemon(0);
+  const limits = { kernel: [], steered: [], pk: [] } as Record<keyof Limits, Limit<LoadRun>[]>;
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    limits.kernel.push(await findLimit(kernel, PRECISION));
+    await steer(kernelLab, SECOND_PROCESSOR);
+    limits.steered.push(await findLimit(kernel, PRECISION));
+    await steer(kernelLab, 0);
+    limits.pk.push(await findLimit(daemon, PRECISION));
+  }
+  return limits;
+}
+
+function compare({ flood, family, sources }: Course, limits: Limits): Result[] {
+  const what = `${family}, ${flood.name}, ${count(sources)} sources`;
   const rates = (of: keyof Limits) => limits[of].map((limit) => limit.rate);
   const costs = (of: keyof Limits) => limits[of].map((limit) => busier(limit.runs[0]));
   const beside = (name: string, of: keyof Limits) => ({
@@ -131,8 +138,10 @@ function compare(flood: Flood, family: FamilyName, limits: Limits): Result[] {
   return [
     {
       ...beside("nft sets", "kernel"),
-      ...(flood.target ? { target: flood.target } : {}),
-      detail: { sources: SOURCES, ratios, ...limits },
+      ...(flood === COMPLETE
+        ? {}
+        : { target: TARGET, chart: `${flood.name}, ${count(sources)} sources` }),
+      detail: { sources, ratios, ...limits },
     },
     beside("nft sets, second processor", "steered"),
     {
@@ -151,46 +160,24 @@ function busier(run: LoadRun | undefined): number {
   return Math.max(run?.generatorNs ?? NaN, run?.pkNs ?? 0);
 }
 
-/** A run with the processor time that each SYN took. */
-interface LoadRun extends Run {
-  /** Of the generator: what it does itself, and what the kernel does in its name. */
-  readonly generatorNs: number;
-  /** Of pk, likewise; absent where the kernel knocks alone. */
-  readonly pkNs?: number;
-}
-
-/** How to offer a flood to a lab at a rate; 0 is flat out. */
-function offerTo(lab: BenchLab, flood: Flood, family: FamilyName, pkPid?: number) {
-  let flatOutRate = 150_000;
-  return async (rate: number): Promise<LoadRun> => {
-    const count = Math.round((rate || flatOutRate) * RUN_SECONDS);
-    const order: Order = {
-      family,
-      sources: SOURCES,
-      ports: flood.ports,
-      wave: flood.wave,
-      count,
-      rate,
-    };
-    const before = snapshot(lab, pkPid);
-    const sent = await lab.send(order);
-    if (rate === 0) flatOutRate = sent.rate;
-    const idleAtMs = pkPid === undefined ? sent.endedMs : await emptied(pkPid);
-    await sleep(20); // the last answers
-    const after = snapshot(lab, pkPid);
-    const seconds = sent.seconds + Math.max(0, idleAtMs - sent.endedMs) / 1000;
-    const answered = after.answered - before.answered;
-    const queued = after.queued - before.queued;
-    return {
-      rate: sent.sent / seconds,
-      offeredRate: sent.rate,
-      offered: sent.sent,
-      lost: sent.sent - Math.min(answered, pkPid === undefined ? Infinity : queued),
-      generatorNs: Math.round((after.generatorCpu - before.generatorCpu) * 1e9 / sent.sent),
-      ...(pkPid === undefined
-        ? {}
-        : { pkNs: Math.round((after.pkCpu - before.pkCpu) * 1e9 / queued) }),
-    };
+/** Ends pk: has it judged everything that was copied for it? */
+async function judged(lab: BenchLab, pk: Daemon): Promise<Result> {
+  const refused = await counted(lab.network.server, "refused");
+  if (refused > 0) throw new Error(`${refused} SYNs went to the guarded port`);
+  const copied = await counted(lab.network.server, "knocks") - listener(pk.pid).drops;
+  pk.kill("SIGTERM");
+  const { packets, granted } = await pk.event("stopping");
+  await pk.ended();
+  if (granted === 0) throw new Error("pk granted nothing");
+  return {
+    scenario: "capacity",
+    what: "knocks that pk has judged, of those that the kernel counted and had room for",
+    unit: "packets",
+    value: Number(packets ?? NaN),
+    reference: { what: "copied", value: copied },
+    ratio: Number(packets ?? NaN) / copied,
+    target: { atLeast: 1 },
+    chart: "knocks judged, of those copied",
   };
 }
 
@@ -200,25 +187,6 @@ async function steer(lab: BenchLab, mask: number): Promise<void> {
   await must(...enter(lab.network.server), "sh", "-c", `echo ${mask} > ${file}`);
 }
 
-function snapshot(lab: BenchLab, pkPid: number | undefined) {
-  const answered = resetsSent(lab.hostPid);
-  const generatorCpu = cpuSeconds(lab.generatorPid);
-  if (pkPid === undefined) return { answered, generatorCpu, queued: 0, pkCpu: 0 };
-  const { lastId, overruns } = queue(pkPid);
-  return { answered, generatorCpu, queued: lastId - overruns, pkCpu: cpuSeconds(pkPid) };
-}
-
-/** Waits until nothing waits in pk's queue; returns when that was. */
-async function emptied(pid: number): Promise<number> {
-  const giveUp = performance.now() + 5000;
-  for (;;) {
-    const now = performance.timeOrigin + performance.now();
-    if (queue(pid).waiting === 0) return now;
-    if (performance.now() > giveUp) throw new Error("pk left packets waiting for 5 s");
-    await sleep(1);
-  }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function count(value: number): string {
+  return value.toLocaleString("en-US");
 }

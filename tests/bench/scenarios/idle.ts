@@ -1,6 +1,7 @@
 // What pk costs when nothing happens: time from exec to `ready`, processor time and memory while it
 // waits. Each start finds the rules of the one before and adopts them, but the first.
 
+import { sleep } from "../../support/netns.ts";
 import { cpuSeconds, memory } from "../counters.ts";
 import { createBenchLab, startPk } from "../lab.ts";
 import type { Options } from "../options.ts";
@@ -10,6 +11,7 @@ import { median } from "../statistics.ts";
 const STARTS = 7;
 const SETTLE_MS = 2_000;
 const IDLE_MS = 10_000;
+const PRIVATE_TARGET = { atMost: 25 };
 
 export async function idle(options: Options): Promise<Result[]> {
   await using lab = await createBenchLab();
@@ -34,7 +36,11 @@ export async function idle(options: Options): Promise<Result[]> {
     },
     line(`processor time in ${IDLE_MS / 1000} s`, "ms", cpuMs),
     line("resident memory", "MB", residentMb),
-    line("private memory", "MB", privateMb),
+    {
+      ...line("private memory", "MB", privateMb),
+      target: PRIVATE_TARGET,
+      chart: "private memory, idle",
+    },
   ];
   results.forEach(options.progress);
   return results;
@@ -42,8 +48,4 @@ export async function idle(options: Options): Promise<Result[]> {
 
 function line(what: string, unit: string, value: number): Result {
   return { scenario: "idle", what, unit, value };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
