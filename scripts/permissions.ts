@@ -1,4 +1,5 @@
-// What the compiled pk may do, and the only place that says it: `deno compile` bakes these into dist/pk.
+// What the compiled pk may do and take, and the only place that says it: `deno compile` bakes these into
+// dist/pk.
 // There is no --allow-run, so pk cannot start a process; no --allow-net, --allow-read or --allow-write either,
 // for its sockets and its reads under /proc go through libc in ffi/.
 
@@ -15,4 +16,6 @@ export const compileFlags: readonly string[] = [
   "--deny-import",
   // The code cache is a file of a guessable name in /tmp: whoever creates it first could run code as root.
   "--no-code-cache",
+  // Megabytes for young objects. V8 lets them take 48 in a flood, all garbage: memory that a server lacks.
+  "--v8-flags=--max-semi-space-size=2",
 ];

@@ -61,11 +61,8 @@ export function deleteElements(
  * timeout and deleting alone would fail for a new one, so: add, delete, add in one transaction.
  */
 export function renewElement(table: string, set: string, element: Element): Operation[] {
-  return [
-    ...addElements(table, set, [element]),
-    ...deleteElements(table, set, [element]),
-    ...addElements(table, set, [element]),
-  ];
+  const add = addElements(table, set, [element]);
+  return [...add, ...deleteElements(table, set, [element]), ...add];
 }
 
 /** Deletes all elements of a set. */
