@@ -126,9 +126,9 @@ export function parseArguments(args: readonly string[], version: string): Reques
       description:
         message`Without a command, pk guards a port in the foreground until it is stopped.`,
       examples: [
-        ...message`pk --port-seq 7000,8000,9000 --port-dest 22 --rule-timer 20s`,
+        ...message`pk --port-seq 7153,2918,8461,5307,9822 --decoys 4000,6500,9000 --port-dest 22`,
         lineBreak(),
-        ...message`pk --port-seq 7000,8000,9000 --port-dest 22 --dry-run`,
+        ...message`pk --port-seq 7153,2918,8461,5307,9822 --port-dest 22 --dry-run`,
         lineBreak(),
         ...message`pk down`,
       ],

@@ -4,7 +4,6 @@ import type { Config } from "../config/config.ts";
 import { type Finding, parseFlags, type RawFlags } from "../config/flags.ts";
 import { runDaemon } from "../daemon/daemon.ts";
 import { type Log, openLog, writeLine } from "../daemon/log.ts";
-import { strengthOf } from "../knock/strength.ts";
 import { rulesetOf, rulesetText } from "../firewall/ruleset.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
@@ -23,7 +22,6 @@ export async function runCommand(flags: RunFlags): Promise<number> {
   for (const finding of findings) tellFinding(config, log, level, finding);
   if (flags.strict && findings.length > 0) return EXIT.usage;
   if (publicSequence) tellPublicSequence(config, log);
-  else tellWeakness(config, log);
   if (conflict !== undefined) {
     throw new UsageError(conflict, "Choose another --port-dest, or a sequence without that port");
   }
@@ -49,21 +47,6 @@ function tellPublicSequence(config: Config, log: Log): void {
   const sentence = "The sequence in use is the public default, which every attacker knows; " +
     "choose your own with --port-seq";
   tell(config, `warning: ${sentence}`, () => log("warning", "public sequence", { hint: sentence }));
-}
-
-/** What a guesser has on the sequence; never the ports. */
-function tellWeakness(config: Config, log: Log): void {
-  for (const { sequence } of config.doors) {
-    const { weaknesses, scans } = strengthOf(sequence, config.decoys);
-    if (weaknesses.length === 0) continue;
-    const reasons = weaknesses.join(", ");
-    const hint = "choose five ports or more, in no order, and add --decoys";
-    tell(
-      config,
-      `warning: The sequence is weak: it ${reasons}; ${hint}`,
-      () => log("warning", "weak sequence", { reasons, scans, hint }),
-    );
-  }
 }
 
 /** To a person as a sentence, to a program as an event. */

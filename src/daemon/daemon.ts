@@ -9,7 +9,7 @@ import { libmnl, type NetlinkSocket, openNetlinkSocket, SOCKET_BUFFER } from "..
 import { openPacketLog, type PacketLog } from "../../ffi/packet_log.ts";
 import { openPacketQueue, type PacketQueue } from "../../ffi/packet_queue.ts";
 import { openWaiter } from "../../ffi/wait.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, PUBLIC_SEQUENCE } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
 import {
   formsOf,
@@ -22,6 +22,7 @@ import {
 import { COLLECT_MS, LINGER_MS, TURN_MS } from "../limits.ts";
 import { NETLINK, NETLINK_OPTION } from "../netlink/constants.ts";
 import { type Conversation, openConversation } from "../netlink/conversation.ts";
+import { strengthOf } from "../knock/strength.ts";
 import { listSessions, parseSession, type Session } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
@@ -87,6 +88,7 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     stopSignal = signal;
     waiter.wake();
   });
+  tellWeakness(config, log);
   const hostFirewall = watchHostFirewall([...ports], log, performance.now());
   announce(config, installed, sessions, log);
 
@@ -286,6 +288,19 @@ function liveSessions(log: Log): Session[] {
         "load the modules inet_diag and tcp_diag",
     });
     return [];
+  }
+}
+
+/** What a guesser has on a sequence; never its ports. The public one was warned of before. */
+function tellWeakness({ doors, decoys }: Config, log: Log): void {
+  for (const { sequence } of doors) {
+    const { weaknesses, scans } = strengthOf(sequence, decoys);
+    if (weaknesses.length === 0 || sequence.join() === PUBLIC_SEQUENCE.join()) continue;
+    log("warning", "weak sequence", {
+      reasons: `the sequence ${weaknesses.join(", ")}`,
+      ...(Number.isFinite(scans) ? { scans } : {}),
+      hint: "choose five ports or more, in no order, and add --decoys",
+    });
   }
 }
 
