@@ -106,6 +106,9 @@ export const COPY_RANGE_BYTES = 1_024;
 /** Bytes for the message of one copy: the copied range and its attributes. */
 export const LOG_MESSAGE_BYTES = 1_536;
 
+/** How often a daemon at work collects its garbage; it takes some 10 ms. */
+export const GARBAGE_MS = 60_000;
+
 /** How often the daemon compares what the kernel counted with what it has read. */
 export const WATCHDOG_MS = 30_000;
 
