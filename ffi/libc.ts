@@ -46,24 +46,58 @@ const SYMBOLS = {
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
   /** `int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen)` */
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  /** `int statx(int dirfd, const char *pathname, int flags, unsigned int mask, struct statx *)` */
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  /** `char *realpath(const char *path, char *resolved_path)`, which has PATH_MAX bytes */
+  realpath: { parameters: ["buffer", "buffer"], result: "pointer" },
+  /** `int fsync(int fd)` */
+  fsync: { parameters: ["i32"], result: "i32" },
+  /** `int ftruncate(int fd, off_t length)` */
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  /** `int fchmod(int fd, mode_t mode)` */
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  /** `int fchown(int fd, uid_t owner, gid_t group)` */
+  fchown: { parameters: ["i32", "u32", "u32"], result: "i32" },
+  /** `int rename(const char *oldpath, const char *newpath)` */
+  rename: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** `int renameat2(int olddirfd, const char *, int newdirfd, const char *, unsigned int flags)` */
+  renameat2: { parameters: ["i32", "buffer", "i32", "buffer", "u32"], result: "i32" },
+  /** `int unlink(const char *pathname)` */
+  unlink: { parameters: ["buffer"], result: "i32" },
+  /** `int inotify_init1(int flags)` */
+  inotify_init1: { parameters: ["i32"], result: "i32" },
+  /** `int inotify_add_watch(int fd, const char *pathname, uint32_t mask)` */
+  inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int connect(int sockfd, const struct sockaddr *addr, socklen_t addrlen)` */
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen)` */
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  /** `int getsockopt(int sockfd, int level, int optname, void *optval, socklen_t *optlen)` */
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  /** `ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)` */
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  /** `unsigned int if_nametoindex(const char *ifname)` */
+  if_nametoindex: { parameters: ["buffer"], result: "u32" },
 } as const;
 
 /** The functions of libc themselves. */
-export const libc = once(() =>
-  openLibrary("libc.so.6", SYMBOLS, "pk needs the GNU C library; musl (Alpine) is not supported")
-    .symbols
-);
+export const libc = once(() => {
+  const packages = "pk needs the GNU C library; musl (Alpine) is not supported";
+  const { symbols } = openLibrary("libc.so.6", SYMBOLS, packages);
+  // The address is the same for the life of the thread. Not to be asked for only after a call has failed:
+  // what the runtime does for it the first time may set errno itself.
+  const location = symbols.__errno_location();
+  if (location !== null) errnoView = new Deno.UnsafePointerView(location);
+  errno();
+  return symbols;
+});
+
+let errnoView: Deno.UnsafePointerView | undefined;
 
 /** errno(3) of this thread, as the last call left it. */
 export function errno(): number {
-  return errnoView()?.getInt32() ?? 0;
+  return errnoView?.getInt32() ?? 0;
 }
-
-// The address is the same for the life of the thread.
-const errnoView = once(() => {
-  const location = libc().__errno_location();
-  return location === null ? undefined : new Deno.UnsafePointerView(location);
-});
 
 /**
  * The result of a call, or its errno as an error.

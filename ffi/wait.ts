@@ -7,7 +7,7 @@ import { check, libc } from "./libc.ts";
 // struct pollfd: fd i32, events i16, revents i16.
 const POLLFD_BYTES = 8;
 const EVENTS = 4;
-const FDS_MAX = 3;
+const FDS_MAX = 4;
 const POLLIN = 1;
 const POLLOUT = 4;
 const POLL_MS_MAX = 0x7fff_ffff;

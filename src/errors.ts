@@ -66,6 +66,58 @@ export class UsageError extends Error {
   }
 }
 
+/** A mistake in a file that somebody wrote. */
+export interface Problem {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1, in characters. */
+  readonly column: number;
+  /** What is wrong. Fit for a log. */
+  readonly message: string;
+  /** What is allowed, or what to do. */
+  readonly hint: string | undefined;
+  /** The line with a mark under the place; undefined where the line must not be shown. */
+  readonly excerpt: string | undefined;
+}
+
+/** Problems that are shown in words; whoever made them knows what to do by then. */
+const PROBLEMS_SHOWN = 50;
+
+/**
+ * A file that cannot be used, with everything that is wrong in it; exit code 3. The message is fit for a
+ * log: it repeats no lines, which may have sequences in them.
+ */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly file: string;
+  /** One at least. */
+  readonly problems: readonly Problem[];
+
+  constructor(file: string, problems: readonly Problem[]) {
+    super(problemsText(problems.map((problem) => ({ ...problem, excerpt: undefined }))));
+    this.file = file;
+    this.problems = problems;
+  }
+
+  /** The problems with the lines that they are in, for whoever may see the file. */
+  drawing(): string {
+    return problemsText(this.problems);
+  }
+}
+
+function problemsText(problems: readonly Problem[]): string {
+  const more = problems.length - PROBLEMS_SHOWN;
+  const shown = problems.slice(0, PROBLEMS_SHOWN).map(problemText);
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join("\n");
+}
+
+function problemText({ file, line, column, message, hint, excerpt }: Problem): string {
+  const head = `${file}:${line}:${column}: ${message}`;
+  return [head, excerpt, hint === undefined ? undefined : `     ${hint}`]
+    .filter((part) => part !== undefined).join("\n");
+}
+
 /** Something the host lacks or forbids (library, capability, queue); exit code 1. */
 export class HostError extends Error {
   override readonly name = "HostError";
@@ -93,25 +145,34 @@ export const ERRNO = {
   EEXIST: 17,
   ENODEV: 19,
   ENOTDIR: 20,
+  EISDIR: 21,
   EINVAL: 22,
   ENFILE: 23,
   EMFILE: 24,
+  EFBIG: 27,
   ENOSPC: 28,
   EROFS: 30,
   EPIPE: 32,
   ERANGE: 34,
+  ENAMETOOLONG: 36,
   ELOOP: 40,
   EBADMSG: 74,
+  ENOTSOCK: 88,
   EMSGSIZE: 90,
   EPROTONOSUPPORT: 93,
   EOPNOTSUPP: 95,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
   ENETDOWN: 100,
+  ENETUNREACH: 101,
   ENOBUFS: 105,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
+  EHOSTUNREACH: 113,
+  EINPROGRESS: 115,
   ESTALE: 116,
+  EDQUOT: 122,
 } as const;
 
 const NAMES = new Map<number, string>(Object.entries(ERRNO).map(([name, value]) => [value, name]));
