@@ -1,6 +1,8 @@
 // `deno task build`: main.ts to dist/pk, one executable with the permissions of permissions.ts. All modules
 // are put into one first: packages that stay packages bring Deno's part for Node along, which costs
-// 13 MB of memory at run time. The bundler is the one that this version of Deno names.
+// 13 MB of memory at run time. The bundler is the one that this version of Deno names; of packages it takes
+// what is meant for browsers, since what is meant for Node asks the environment (LOG_TOKENS has the YAML
+// parser print all it reads, secrets too).
 //
 // First as Deno does it, with the runtime from Deno's download host; where that host cannot be reached,
 // with the one of offline_runtime.ts, for tests only. The executable takes its name only after it was run.
@@ -37,7 +39,14 @@ async function build(args: readonly string[]): Promise<void> {
   const started = performance.now();
   await requirePinnedDeno();
   await deno(["check", "--quiet", "main.ts"]);
-  await deno(["bundle", "--quiet", "--frozen", "--platform=deno", `--output=${bundle}`, "main.ts"]);
+  await deno([
+    "bundle",
+    "--quiet",
+    "--frozen",
+    "--platform=browser",
+    `--output=${bundle}`,
+    "main.ts",
+  ]);
   if (release || target !== undefined) await compile({ target });
   else await compileSomehow();
 

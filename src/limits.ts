@@ -1,8 +1,14 @@
 // Everything that somebody on the network can make grow, with its bound and the reason for it.
 
-/** Knocks of one sequence. Ten, as in the kernel module that pk succeeds. */
+/** Knocks of one sequence on the command line. Ten, as in the kernel module that pk succeeds. */
 export const SEQUENCE_PORTS_MIN = 2;
 export const SEQUENCE_PORTS_MAX = 10;
+
+/** Knocks of one sequence in a file: as many as a packet can be found among in one word of bits. */
+export const STEPS_MAX = 32;
+
+/** Where a packet begins that many sequences, the table of attempts grows with them, up to this. */
+export const SHARED_FIRST_MAX = 8;
 
 /** Time for a whole sequence: a person typing commands makes it, a slow scan does not. */
 export const WITHIN_MS = 10_000;
@@ -31,7 +37,10 @@ export const SOURCES_MAX = 65_536;
 /** At least a few for each stage of the longest sequence; at most what takes half a gigabyte. */
 export const SOURCES_RANGE: Range = { min: 256, max: 4_194_304 };
 
-/** Attempts of one IPv6 /64, which is what one customer has: 2^64 addresses cost nothing. */
+/**
+ * Attempts of one network: of an IPv6 /64, which is what one customer has and whose 2^64 addresses cost
+ * nothing, or of one IPv4 address. For each sequence that one packet can begin.
+ */
 export const ATTEMPTS_PER_PREFIX_MAX = 16;
 
 /** Grants at once for each family: the `size` of the kernel's set. A full set refuses new ones. */
@@ -129,3 +138,40 @@ export const HOST_LOOK_INTERVAL_MS = 60_000;
 
 /** Expressions and elements that one walk through a base chain takes in. */
 export const HOST_STEPS_MAX = 100_000;
+
+/**
+ * Sources remembered by each encrypted door: 9 MB with the window layout, 15 MB with the indexed one,
+ * when all are touched. Half are new ones: a second knock within 100 ms is in time among 150,000 forged
+ * ones a second.
+ */
+export const ENCRYPTED_SOURCES_MAX = 32_768;
+
+/** A source that was silent for so long begins a sequence: clients leave a few milliseconds. */
+export const ENCRYPTED_PAUSE_MS = 250;
+
+/**
+ * Decryptions that each encrypted door tries in a second: some 130 ms of it. With 100 users these are
+ * 10,000 sequences, what 160,000 knocks a second can make.
+ */
+export const ENCRYPTED_TRIALS_PER_SECOND = 1_000_000;
+
+/** After a pause as many at once as in so much time: some 30 ms. */
+export const ENCRYPTED_BURST_MS = 250;
+
+/** Sequences tried of one source after its first: so many make it the last one where trials are short. */
+export const ENCRYPTED_SHARE_MAX = 256;
+
+/** Attempts at one rotating door at once. One takes a right knock, which is 1 in 300 by chance. */
+export const ROTATING_ATTEMPTS_MAX = 8_192;
+
+/**
+ * Knocks at one rotating door that wait for a second one of their source: 22 bytes each. A flood of
+ * 100,000 new sources a second turns them over in 2.6 s; clients need 5 ms, a browser less than 1 s.
+ */
+export const ROTATING_PARKED_MAX = 262_144;
+
+/** Ports of sequences that one rotating door remembers: three a source at least, 6 bytes each. */
+export const ROTATING_PORTS_KNOWN_MAX = 524_288;
+
+/** HMACs a second for one rotating door: some 3 us each, so 15 % of a processor. */
+export const ROTATING_HMACS_PER_SECOND_MAX = 50_000;

@@ -1,7 +1,6 @@
 // The command line: what may be typed, and its help.
 
 import {
-  command,
   constant,
   formatMessage,
   type InferValue,
@@ -11,10 +10,13 @@ import {
   option,
   optional,
   or,
+  type Parser,
+  type RunOptions,
   runParserSync,
   string,
 } from "@optique/core";
 import { UsageError } from "../errors.ts";
+import { nameOf } from "./commands.ts";
 
 /** Any text but a flag: in `--port-seq --strict` the ports were forgotten. */
 function value(metavar: "PORTS" | "PORT" | "TIME" | "FORMAT" | "LEVEL" | "N" | "HOW") {
@@ -80,62 +82,81 @@ const run = object({
   noTableOwner: option("--no-table-owner", { hidden: true }),
 });
 
-const down = command("down", object({ command: constant("down") }), {
-  brief: message`Stop pk and remove everything it has put into the kernel`,
-  description:
-    message`Stops the pk that runs in this network namespace, if one does, and removes the table inet pk with all rules and grants. The host is as it was before pk.`,
-});
+// All but `run` are read by parsers of their own: here they are for help, and for who mistypes them.
+const all = or(
+  nameOf("run"),
+  nameOf("check"),
+  nameOf("down"),
+  nameOf("knock"),
+  nameOf("connect"),
+  nameOf("page"),
+  nameOf("secret"),
+  nameOf("import"),
+  run,
+);
 
-const all = or(down, run);
+export type Arguments = InferValue<typeof run>;
 
-export type Arguments = InferValue<typeof all>;
-
-/** What was asked for: a command with its flags, or text for standard output. */
-export type Request = { readonly arguments: Arguments } | { readonly output: string };
+/** What was asked for: values, or text for standard output. */
+export type Request<T> = { readonly arguments: T } | { readonly output: string };
 
 /**
- * Reads the command line.
+ * Reads the command line of flags without a command.
  *
  * @throws {UsageError} for what cannot be understood, with the nearest thing that can.
  */
-export function parseArguments(args: readonly string[], version: string): Request {
-  const output: string[] = [];
+export function parseArguments(args: readonly string[], version: string): Request<Arguments> {
   // An alternative of nothing matches nothing: without arguments pk runs.
   const parser = args.length === 0 ? run : all;
-  const parsed = runParserSync<typeof all, undefined, never>(
-    parser as typeof all,
-    "pk",
-    args.map(moduleSpelling),
-    {
-      colors: false,
-      maxWidth: 90,
-      aboveError: "none",
-      stdout: (text) => output.push(text),
-      stderr: () => {},
-      help: { option: { names: ["--help", "-h"] }, onShow: () => undefined },
-      version: {
-        value: `pk ${version}`,
-        option: { names: ["--version", "-V"] },
-        onShow: () => undefined,
-      },
-      onError: (_code, words) => {
-        const line = formatMessage(words, { quotes: false }).replace(/\s+/g, " ").trim();
-        throw new UsageError(line, "See pk --help");
-      },
-      brief: message`pk hides TCP ports and opens them to who knocks: a secret sequence of ports.`,
-      description:
-        message`Without a command, pk guards a port in the foreground until it is stopped.`,
-      examples: [
-        ...message`pk --port-seq 7153,2918,8461,5307,9822 --decoys 4000,6500,9000 --port-dest 22`,
-        lineBreak(),
-        ...message`pk --port-seq 7153,2918,8461,5307,9822 --port-dest 22 --dry-run`,
-        lineBreak(),
-        ...message`pk down`,
-      ],
-      footer:
-        message`When pk stops, guarded ports stay shut; pk down opens everything again. Exit codes: 0 ended as asked, 1 the host lacks or forbids something, 2 wrong usage.`,
+  return parseWith(parser as typeof run, args.map(moduleSpelling), version, {
+    brief: message`pk hides ports and opens them to who knocks: a secret sequence of ports.`,
+    description:
+      message`Without a command, pk guards a port in the foreground until it is stopped.`,
+    examples: [
+      ...message`pk --port-seq 7153,2918,8461,5307,9822 --decoys 4000,6500,9000 --port-dest 22`,
+      lineBreak(),
+      ...message`pk --port-seq 7153,2918,8461,5307,9822 --port-dest 22 --dry-run`,
+      lineBreak(),
+      ...message`pk run --config /etc/pk/pk.yaml`,
+      lineBreak(),
+      ...message`pk knock server.example.net 7153 2918 8461 5307 9822`,
+      lineBreak(),
+      ...message`pk down`,
+    ],
+    footer:
+      message`When pk stops, guarded ports stay shut; pk down opens everything again. Exit codes: 0 ended as asked, 1 the host lacks or forbids something, 2 wrong usage, 3 wrong configuration.`,
+  });
+}
+
+type Words = Pick<RunOptions<void, never>, "brief" | "description" | "examples" | "footer">;
+
+/** Reads a command line with any parser. */
+export function parseWith<T>(
+  parser: Parser<"sync", T, unknown>,
+  args: readonly string[],
+  version: string,
+  words: Words = {},
+  hint = "See pk --help",
+): Request<T> {
+  const output: string[] = [];
+  const parsed = runParserSync<Parser<"sync", T, unknown>, undefined, never>(parser, "pk", args, {
+    colors: false,
+    maxWidth: 90,
+    aboveError: "none",
+    stdout: (text) => output.push(text),
+    stderr: () => {},
+    help: { option: { names: ["--help", "-h"] }, onShow: () => undefined },
+    version: {
+      value: `pk ${version}`,
+      option: { names: ["--version", "-V"] },
+      onShow: () => undefined,
     },
-  );
+    onError: (_code, words) => {
+      const line = formatMessage(words, { quotes: false }).replace(/\s+/g, " ").trim();
+      throw new UsageError(line, hint);
+    },
+    ...words,
+  });
   return parsed === undefined ? { output: output.join("\n") } : { arguments: parsed };
 }
 

@@ -1,14 +1,21 @@
 // pk down: stops a running pk, then removes what it has put into the kernel.
 
+import { command, message, object } from "@optique/core";
 import { libmnl } from "../../ffi/libmnl.ts";
 import { terminate } from "../../ffi/process.ts";
-import { openNftablesSocket } from "../daemon/daemon.ts";
+import { openNftablesSocket } from "../daemon/sockets.ts";
 import { writeLine } from "../daemon/log.ts";
 import { lockNamespace, requireNetAdmin } from "../daemon/host.ts";
 import { HostError } from "../errors.ts";
 import { remove } from "../firewall/firewall.ts";
 import { openConversation } from "../netlink/conversation.ts";
 import { EXIT } from "./exit.ts";
+
+export const down = command("down", object({}), {
+  brief: message`Stop pk and remove everything it has put into the kernel`,
+  description:
+    message`Stops the pk that runs in this network namespace, if one does, and removes the table inet pk with all rules and grants. The host is as it was before pk.`,
+});
 
 const STOP_TIMEOUT_MS = 10_000;
 const STOP_CHECK_MS = 20;

@@ -7,4 +7,8 @@ export const EXIT = {
   failure: 1,
   /** Wrong usage: starting again the same way cannot help. */
   usage: 2,
+  /** The configuration has mistakes. */
+  configuration: 3,
+  /** Done, but something in it needs a person: pk import. */
+  attention: 4,
 } as const;

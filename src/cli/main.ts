@@ -1,9 +1,9 @@
 // From arguments to an exit code: the one place that turns errors into lines for a person.
 
 import { openLog, writeLine } from "../daemon/log.ts";
-import { HostError, KernelError, UsageError } from "../errors.ts";
-import { parseArguments } from "./arguments.ts";
-import { downCommand } from "./down.ts";
+import { ConfigError, HostError, KernelError, UsageError } from "../errors.ts";
+import { parseArguments, parseWith } from "./arguments.ts";
+import { isCommand, loadCommand } from "./commands.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
 import { runCommand } from "./run.ts";
@@ -16,25 +16,70 @@ const KERNEL_HINT =
 /** Runs one command line. Never throws for what a person or the host did. */
 export async function main(args: readonly string[], version: string): Promise<number> {
   try {
-    const request = parseArguments(args, version);
-    if ("output" in request) {
-      print(`${request.output}\n`);
-      return EXIT.ok;
+    const [name] = args;
+    if (isCommand(name) && !isFlagsRun(args)) {
+      const { parser, run, spelling } = await loadCommand(name);
+      const request = parseWith(parser, spelling(args), version, {}, `See pk ${name} --help`);
+      return "output" in request ? tell(request.output) : await run(request.arguments);
     }
+    const request = parseArguments(name === "run" ? args.slice(1) : args, version);
+    if ("output" in request) return tell(request.output);
     const { arguments: asked } = request;
-    switch (asked.command) {
-      case "down":
-        return await downCommand();
-      case "run":
-        return await runCommand({ ...asked, tableOwner: !asked.noTableOwner });
-    }
+    return await runCommand({ ...asked, tableOwner: !asked.noTableOwner });
   } catch (error) {
     const json = JSON_ASKED.test(args.join(" "));
     if (error instanceof UsageError) return refuse(json, error.message, error.hint, EXIT.usage);
+    if (error instanceof ConfigError) return refuseConfig(json, error);
     if (error instanceof HostError) return refuse(json, error.message, error.hint, EXIT.failure);
     if (error instanceof KernelError) return refuse(json, error.message, KERNEL_HINT, EXIT.failure);
     throw error;
   }
+}
+
+/**
+ * `pk run --port-seq …` means the flags of one door, as they are without `run`.
+ *
+ * @throws {UsageError} where there is a file, too.
+ */
+export function isFlagsRun(args: readonly string[]): boolean {
+  if (args[0] !== "run") return false;
+  const [flag] = args.find((word) => /^--port[-_](seq|dest)(=|$)/.test(word))?.split("=") ?? [];
+  const [file] = args.find((word) => /^(--config|-c)(=|$)/.test(word))?.split("=") ?? [];
+  if (flag === undefined || file === undefined) return flag !== undefined;
+  throw new UsageError(
+    `${file} and ${flag} cannot be used together`,
+    "A file has doors of its own: leave one of the two out",
+  );
+}
+
+function tell(text: string): number {
+  print(`${text}\n`);
+  return EXIT.ok;
+}
+
+/** Everything that is wrong in a file. */
+function refuseConfig(json: boolean, error: ConfigError): number {
+  if (!json) {
+    // In a journal the lines of a file, which may have knocks in them, are out of place.
+    const words = Deno.stderr.isTerminal() ? error.drawing() : error.message;
+    for (const line of words.split("\n")) writeLine(line);
+    writeLine(`pk: error: Cannot use ${error.file}: ${count(error.problems.length, "problem")}.`);
+    return EXIT.configuration;
+  }
+  const log = openLog("json", "error");
+  for (const { file, line, column, message } of error.problems) {
+    log("error", "configuration problem", { file, line, column, reason: message });
+  }
+  return refuse(
+    json,
+    `Cannot use ${error.file}`,
+    "pk check shows what is wrong",
+    EXIT.configuration,
+  );
+}
+
+function count(number: number, noun: string): string {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
 }
 
 /** One line: what is wrong, and what to do. */

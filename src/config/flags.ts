@@ -23,6 +23,7 @@ import {
   PUBLIC_SEQUENCE,
   QUEUE_NUMBER,
   type Refusal,
+  tcpStep,
 } from "./config.ts";
 
 /** The flags' values as they were typed; undefined where they were not. */
@@ -66,6 +67,9 @@ export interface ParsedFlags {
 /** What parsing a value comes to: the value, or why it is none. */
 type Parsed<T> = { readonly value: T } | { readonly reason: string };
 
+/** Name of the one door that flags describe. */
+export const FLAGS_DOOR = "main";
+
 /** Flags to a configuration, with what was found wrong in them. */
 export function parseFlags(flags: RawFlags): ParsedFlags {
   const findings: Finding[] = [];
@@ -95,10 +99,18 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
   const level = take("--log-level", flags.logLevel, parseLogLevel, "info");
   return {
     config: {
-      doors: [{ sequence, withinMs, port, timeoutMs }],
+      doors: [{
+        name: FLAGS_DOOR,
+        opens: [{ protocol: "tcp", first: port, last: port }],
+        knock: { kind: "plain", steps: sequence.map(tcpStep) },
+        withinMs,
+        timeoutMs,
+        onExpire,
+        from: [],
+        weakAccepted: false,
+      }],
       refuse,
-      onExpire,
-      decoys,
+      decoys: decoys.map((decoy) => ({ protocol: "tcp", port: decoy })),
       banMs,
       queueNumber,
       tableOwner: flags.tableOwner,

@@ -3,60 +3,74 @@
 //
 // **Invariant:** what is held is let go only after every copy made before it was read and the kernel
 // has acked the grants they earned, and it is let go whatever happens to those grants.
+// **Invariant:** a new configuration takes effect as a whole, or not at all.
 
+import { type FileWatch, openFileWatch } from "../../ffi/file_watch.ts";
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
-import { libmnl, type NetlinkSocket, openNetlinkSocket, SOCKET_BUFFER } from "../../ffi/libmnl.ts";
-import { openPacketLog, type PacketLog } from "../../ffi/packet_log.ts";
-import { openPacketQueue, type PacketQueue } from "../../ffi/packet_queue.ts";
+import { libmnl } from "../../ffi/libmnl.ts";
 import { openWaiter } from "../../ffi/wait.ts";
-import { type Config, PUBLIC_SEQUENCE } from "../config/config.ts";
-import { HostError, KernelError } from "../errors.ts";
-import {
-  formsOf,
-  install,
-  type Installed,
-  isOwned,
-  readCounters,
-  shut,
-} from "../firewall/firewall.ts";
+import { type Config, endpointsOf } from "../config/config.ts";
+import { ConfigError, HostError, KernelError } from "../errors.ts";
+import { formsOf, install, isOwned, shut } from "../firewall/firewall.ts";
+import type { EventTime } from "../knock/lock.ts";
+import type { HashKey } from "../knock/siphash.ts";
 import { COLLECT_MS, GARBAGE_MS, LINGER_MS, TURN_MS } from "../limits.ts";
-import { NETLINK, NETLINK_OPTION } from "../netlink/constants.ts";
-import { type Conversation, openConversation } from "../netlink/conversation.ts";
-import { strengthOf } from "../knock/strength.ts";
-import { listSessions, parseSession, type Session } from "../netlink/sock_diag.ts";
-import { formatAddress } from "../packet/address.ts";
+import { openConversation } from "../netlink/conversation.ts";
+import { createAdmission } from "./admission.ts";
+import { readCounter } from "./counter.ts";
+import { createDoors } from "./doors.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
-import {
-  holderOf,
-  listenerPort,
-  lockNamespace,
-  requireNetAdmin,
-  sshSessionPort,
-  type Subsystem,
-} from "./host.ts";
+import { requireNetAdmin } from "./host.ts";
 import { watchHostFirewall } from "./host_firewall_watch.ts";
-import type { Log } from "./log.ts";
-import { notifyServiceManager } from "./notify.ts";
-import { openSessionKeeper } from "./session_keeper.ts";
+import { type Log, openLog } from "./log.ts";
+import { useOneTimeSequence } from "./one_time_file.ts";
+import {
+  doorFields,
+  tellPassphrases,
+  tellReady,
+  tellSshSession,
+  tellUsedUp,
+  tellWeakness,
+} from "./report.ts";
+import { type GuardedPorts, openSessionKeeper } from "./session_keeper.ts";
+import {
+  bindLogGroup,
+  bindQueue,
+  liveSessions,
+  lostListener,
+  openNftablesSocket,
+  takeLock,
+} from "./sockets.ts";
 import { type Change, openTableWatch } from "./table_watch.ts";
 import { createWatchdog } from "./watchdog.ts";
 
-/** Netlink messages of one transaction: 100,000 grants fit. */
-const NFTABLES_BUFFER_BYTES = 16 * 1024 * 1024;
-const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+/** Whoever changes a file may not be done with it yet. */
+const SETTLE_MS = 100;
 /** After a failure to put the table back. */
 const RETRY_MS = 1_000;
+
+/** Where a configuration comes from, so that it can be read again. */
+export interface ConfigSource {
+  /** The whole, when asked by SIGHUP; undefined where flags are all there is. Throws ConfigError. */
+  readonly reload: (() => Config) | undefined;
+  /** The configuration in use, with what its one-time files have now. Throws ConfigError. */
+  readonly refresh: () => Config;
+}
 
 /**
  * Runs until SIGTERM or SIGINT. Rules and grants stay in the kernel.
  *
  * @throws {HostError} before anything was changed, when the host lacks or forbids something.
  */
-export async function runDaemon(config: Config, log: Log): Promise<void> {
+export async function runDaemon(first: Config, source: ConfigSource, log: Log): Promise<void> {
+  let config = first;
+  dropPermissions();
   libmnl();
   libnetfilterQueue();
   requireNetAdmin();
   using _lock = takeLock();
+  using doors = createDoors(randomKey(), log);
   using socket = openNftablesSocket();
   const kernel = openConversation(socket);
   using queue = bindQueue(config.queueNumber);
@@ -64,33 +78,48 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   using waiter = openWaiter();
   // Watched from before the table is there, so that no change is missed.
   using watch = openTableWatch(socket.port);
-  const ports = new Set<number>(config.doors.map((door) => door.port));
-  const sessions = liveSessions(log).filter((session) => ports.has(session.port));
+  let guarded = guardedPorts(config);
+  let sessions = liveSessions(log).filter((session) => guarded.has(session.port));
   const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  waiter.attend([queue.fd, copies.fd, ...(owned ? [] : [watch.fd])]);
+  let files = watchOneTimeFiles(config);
+  attend();
 
-  const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, key: randomKey() });
+  let stopSignal: string | undefined;
+  let hungUp = false;
+  let refreshAtMs = Infinity;
+  /** A new configuration on its way: passphrases become keys on other threads. */
+  let preparing = false;
+  let prepared: Config | undefined;
+  const stopListening = onSignals((signal) => {
+    if (signal === "SIGHUP") hungUp = true;
+    else stopSignal = signal;
+    waiter.wake();
+  });
+
+  // The ports are shut by now, and stay so while passphrases become keys.
+  tellPassphrases(config.doors, log);
+  await doors.prepare(config.doors);
+  let machine = doors.machineOf(config);
+  const admit = createAdmission({
+    used: () => doors.used,
+    crossOut: (file, line) => useOneTimeSequence(file, line) === "used",
+  });
+  const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, machine, admit });
   gatekeeper.adopt(installed.grants, performance.now());
-  const { onExpire } = config;
-  using keeper = owned && onExpire === "keep"
-    ? undefined
-    : openSessionKeeper({ ports: [...ports], onExpire, isGranted: gatekeeper.isGranted, log });
+  let keeper = openKeeper();
   const watchdog = createWatchdog({
-    counted: () => knocksCounted(kernel),
+    counted: () => readCounter(kernel, "knocks"),
     lostListener: () => lostListener(config.queueNumber, queue.port, copies.port),
   }, performance.now());
 
-  let stopSignal: string | undefined;
-  const stopListening = onSignals(log, (signal) => {
-    stopSignal = signal;
-    waiter.wake();
-  });
   tellWeakness(config, log);
-  const hostFirewall = watchHostFirewall([...ports], log, performance.now());
-  announce(config, installed, sessions, log);
+  tellUsedUp(config.doors, log);
+  let hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
+  tellSshSession(config, log);
+  tellReady(config, installed, sessions, log);
 
   let collectAtMs = performance.now() + GARBAGE_MS;
   let change: Change | undefined;
@@ -101,6 +130,7 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
       gatekeeper.dueMs ?? Infinity,
       keeper?.dueMs ?? Infinity,
       restoreAtMs,
+      refreshAtMs,
       watchdog.dueMs,
     );
     await waiter.wait(dueMs - nowMs);
@@ -118,6 +148,9 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     }
     watchdog.check(gatekeeper.copied, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
+    const read = preparing ? undefined : nextReading();
+    if (read !== undefined) prepare(read);
+    if (prepared !== undefined) reload(prepared);
   }
   drain(performance.now() + TURN_MS);
   tick();
@@ -130,12 +163,14 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   // on its way, what comes later passes by a queue without a listener.
   drain(performance.now() + TURN_MS);
   queue[Symbol.dispose]();
+  keeper?.[Symbol.dispose]();
+  files?.[Symbol.dispose]();
   stopListening();
 
   /** Handles what waits until `endMs`, since more may always come; false when nothing did. */
   function drain(endMs: number): boolean {
     let any = false;
-    while (gatekeeper.handleBatch(performance.now())) {
+    while (gatekeeper.handleBatch(now())) {
       any = true;
       keepTable();
       if (performance.now() >= endMs) break;
@@ -148,6 +183,103 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
     const ended = gatekeeper.tick(nowMs);
     keeper?.grantsEnded(ended, nowMs);
     keeper?.tick(nowMs);
+  }
+
+  function attend(): void {
+    waiter.attend([
+      queue.fd,
+      copies.fd,
+      ...(owned ? [] : [watch.fd]),
+      ...(files === undefined ? [] : [files.fd]),
+    ]);
+  }
+
+  /** Where the table is protected and no connection ends with its grant, there is nothing to keep. */
+  function openKeeper() {
+    if (owned && ![...guarded.values()].includes("cut")) return undefined;
+    return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
+  }
+
+  /** How the configuration is to be read again, where somebody asks for it or a file has changed. */
+  function nextReading(): (() => Config) | undefined {
+    const changed = files?.takeChanged() ?? [];
+    if (changed.length > 0) refreshAtMs = performance.now() + SETTLE_MS;
+    if (hungUp) {
+      hungUp = false;
+      if (source.reload !== undefined) return source.reload;
+      log("info", "hangup ignored", { hint: "stop pk with SIGTERM or pk down" });
+    }
+    if (performance.now() < refreshAtMs) return undefined;
+    refreshAtMs = Infinity;
+    return source.refresh;
+  }
+
+  /** Reads a new configuration and prepares what it needs, while knocks go on. */
+  function prepare(read: () => Config): void {
+    try {
+      const next = fixed(read());
+      preparing = true;
+      tellPassphrases(next.doors, log);
+      doors.prepare(next.doors).then(() => {
+        prepared = next;
+        waiter.wake();
+      });
+    } catch (error) {
+      tellRefused(error);
+    }
+  }
+
+  /** Takes a new configuration over, or stays with the one there is and says why. */
+  function reload(next: Config): void {
+    const startMs = performance.now();
+    preparing = false;
+    prepared = undefined;
+    const ports = guardedPorts(next);
+    const added = liveSessions(log).filter(({ port }) => ports.has(port) && !guarded.has(port));
+    const live = [...sessions.filter(({ port }) => ports.has(port)), ...added];
+    try {
+      install(kernel, next, [installed.form], live, [], socket.port);
+    } catch (error) {
+      tellRefused(error);
+      return;
+    }
+    machine = doors.machineOf(next, machine);
+    [config, guarded, sessions] = [next, ports, live];
+    gatekeeper.reload(config, machine);
+    if (keeper === undefined) keeper = openKeeper();
+    else keeper.guard(guarded);
+    files?.[Symbol.dispose]();
+    files = watchOneTimeFiles(config);
+    attend();
+    openLog(config.log.format, config.log.level);
+    tellWeakness(config, log);
+    tellUsedUp(config.doors, log);
+    hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
+    const tookMs = Math.round(performance.now() - startMs);
+    log("info", "reloaded", { ...doorFields(config), tookMs });
+  }
+
+  /** What only a new start can change stays. */
+  function fixed(next: Config): Config {
+    const { queueNumber, tableOwner } = config;
+    if (next.queueNumber !== queueNumber || next.tableOwner !== tableOwner) {
+      log("warning", "restart needed", { hint: "queue-num and table-owner change at a new start" });
+    }
+    return { ...next, queueNumber, tableOwner };
+  }
+
+  function tellRefused(error: unknown): void {
+    const expected = error instanceof ConfigError || error instanceof KernelError ||
+      error instanceof HostError;
+    if (!expected) throw error;
+    const problems = error instanceof ConfigError ? error.problems : [];
+    for (const { file, line, column, message } of problems) {
+      log("error", "configuration problem", { file, line, column, reason: message });
+    }
+    log("error", "reload refused", {
+      reason: error.message.split("\n")[0] ?? "",
+      hint: "the configuration of before stays; pk check shows what is wrong",
+    });
   }
 
   /** Puts the table back where somebody changed it. */
@@ -190,6 +322,31 @@ export async function runDaemon(config: Config, log: Log): Promise<void> {
   }
 }
 
+/** What only the client and the tools need, and nothing in a packet shall ever reach. */
+function dropPermissions(): void {
+  for (const name of ["net", "read", "write"] as const) Deno.permissions.revokeSync({ name });
+}
+
+/** Doors with sequences that follow from the time are the only ones that ask the wall clock. */
+function now(): EventTime {
+  return { nowMs: performance.now(), unixMs: Date.now() };
+}
+
+/** Guarded TCP ports, and what becomes of their connections. */
+function guardedPorts({ doors }: Config): GuardedPorts {
+  return new Map(
+    doors.flatMap(({ opens, onExpire }) =>
+      endpointsOf(opens).filter(({ protocol }) => protocol === "tcp")
+        .map(({ port }) => [port, onExpire] as const)
+    ),
+  );
+}
+
+function watchOneTimeFiles({ doors }: Config): FileWatch | undefined {
+  const files = doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
+  return files.length === 0 ? undefined : openFileWatch(files);
+}
+
 /**
  * Left to itself, V8 collects old objects when they have grown by 8 MB and more: under a long flood that
  * looks like a leak, and is memory that a server lacks. Where V8 does not offer it, nothing happens.
@@ -198,179 +355,19 @@ function collectGarbage(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
-function takeLock(): Disposable {
-  const lock = lockNamespace();
-  if (!("holder" in lock)) return lock;
-  // A holder in another pid namespace has no number here.
-  const name = lock.holder > 0 ? `process ${lock.holder}` : "in another container";
-  throw new HostError(
-    `Another pk (${name}) runs in this network namespace`,
-    "One pk can guard one namespace; stop the other first (pk down)",
-  );
-}
-
-/** The one socket that owns the table and writes to it, for the daemon's life. */
-export function openNftablesSocket(): NetlinkSocket {
-  const socket = openNetfilterSocket();
-  try {
-    socket.setOption("NETLINK_EXT_ACK", NETLINK_OPTION.NETLINK_EXT_ACK, 1);
-    socket.setOption("NETLINK_CAP_ACK", NETLINK_OPTION.NETLINK_CAP_ACK, 1);
-    socket.setBuffer(SOCKET_BUFFER.SO_SNDBUFFORCE, NFTABLES_BUFFER_BYTES);
-    socket.setBuffer(SOCKET_BUFFER.SO_RCVBUFFORCE, NFTABLES_BUFFER_BYTES);
-  } catch (error) {
-    socket[Symbol.dispose]();
-    if (!(error instanceof KernelError && error.code === "EPERM")) throw error;
-    throw new HostError(
-      "pk may not change packet filters in this network namespace",
-      "It needs CAP_NET_ADMIN in the user namespace that owns the network namespace",
-    );
-  }
-  return socket;
-}
-
-function openNetfilterSocket(): NetlinkSocket {
-  try {
-    return openNetlinkSocket(NETLINK.NETLINK_NETFILTER);
-  } catch (error) {
-    if (!(error instanceof KernelError && error.code === "EPROTONOSUPPORT")) throw error;
-    throw new HostError(
-      "This kernel has no netfilter netlink",
-      "Load it (modprobe nfnetlink), or use a kernel with CONFIG_NETFILTER_NETLINK",
-    );
-  }
-}
-
-function bindQueue(queueNumber: number): PacketQueue {
-  try {
-    return openPacketQueue(queueNumber);
-  } catch (error) {
-    // The kernel answers the same for a queue that is taken and for a missing capability, which
-    // was asked before.
-    throw isKernelError(error, "EPERM") ? taken("Queue", "nfnetlink_queue", queueNumber) : error;
-  }
-}
-
-function bindLogGroup(group: number): PacketLog {
-  try {
-    return openPacketLog(group);
-  } catch (error) {
-    throw isKernelError(error, "EPERM") ? taken("Log group", "nfnetlink_log", group) : error;
-  }
-}
-
-/** A listener of ours whose number nobody has, or somebody else. */
-function lostListener(number: number, queuePort: number, copiesPort: number): string | undefined {
-  const isLost = (subsystem: Subsystem, port: number) =>
-    (listenerPort(subsystem, number) ?? port) !== port;
-  if (isLost("nfnetlink_queue", queuePort)) return `Queue ${number}`;
-  return isLost("nfnetlink_log", copiesPort) ? `Log group ${number}` : undefined;
-}
-
-function taken(what: string, subsystem: Subsystem, number: number): HostError {
-  return new HostError(
-    `${what} ${number} is taken by ${holderOf(subsystem, number) ?? "another process"}`,
-    "Stop that process, or choose another number (--queue-num)",
-  );
-}
-
-function isKernelError(error: unknown, code: string): boolean {
-  return error instanceof KernelError && error.code === code;
-}
-
-/** Knocks that the kernel has counted, or undefined where the table is gone. */
-function knocksCounted(kernel: Conversation): number | undefined {
-  try {
-    return readCounters(kernel).get("knocks");
-  } catch (error) {
-    if (error instanceof KernelError) return undefined;
-    throw error;
-  }
-}
-
-/** Connections that exist before pk guards, which connection tracking may not know. */
-function liveSessions(log: Log): Session[] {
-  try {
-    using socket = openNetlinkSocket(NETLINK.NETLINK_SOCK_DIAG);
-    const diag = openConversation(socket);
-    return listSessions().flatMap((request) => diag.ask(request).map(parseSession));
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    log("warning", "sessions unknown", {
-      reason: error.message,
-      hint: "live connections to guarded ports go on only where connection tracking knows them; " +
-        "load the modules inet_diag and tcp_diag",
-    });
-    return [];
-  }
-}
-
-/** What a guesser has on a sequence; never its ports. The public one was warned of before. */
-function tellWeakness({ doors, decoys }: Config, log: Log): void {
-  for (const { sequence } of doors) {
-    const { weaknesses, scans } = strengthOf(sequence, decoys);
-    if (weaknesses.length === 0 || sequence.join() === PUBLIC_SEQUENCE.join()) continue;
-    log("warning", "weak sequence", {
-      reasons: `the sequence ${weaknesses.join(", ")}`,
-      ...(Number.isFinite(scans) ? { scans } : {}),
-      hint: "choose five ports or more, in no order, and add --decoys",
-    });
-  }
-}
-
-function announce(
-  config: Config,
-  installed: Installed,
-  sessions: readonly Session[],
-  log: Log,
-): void {
-  const ports = config.doors.map((door) => door.port);
-  const sshPort = sshSessionPort(Deno.env.get("SSH_CONNECTION"));
-  if (sshPort !== undefined && ports.some((port) => port === sshPort)) {
-    log("warning", "guards your ssh session", {
-      port: sshPort,
-      hint: "this session lives on, new ones need the knock: try it from a second terminal " +
-        "before you close this one; pk down undoes everything",
-    });
-  }
-  for (const { source, port } of sessions.slice(0, SESSIONS_SHOWN)) {
-    log("debug", "inherited", { source: formatAddress(source), port });
-  }
-  log("info", "ready", {
-    port: ports.length === 1 ? Number(ports[0]) : ports.join(","),
-    queue: config.queueNumber,
-    adopted: installed.adopted,
-    grants: installed.grants.length,
-    inherited: sessions.length,
-    owner: isOwned(installed.form),
-    queueKind: installed.form.queueKind,
-    hint: "pk only shuts: the host's own firewall must allow the guarded port",
-  });
-  try {
-    notifyServiceManager("READY=1");
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    log("warning", "service manager not told", { reason: error.message });
-  }
-}
-
-const SESSIONS_SHOWN = 20;
-
 /**
- * Listens for the signals that stop. SIGHUP, which a terminal sends when it goes away, does not:
- * without the daemon nobody new could come in, not even who closed that terminal by mistake.
+ * Listens for the signals that stop, and for SIGHUP, which never does: a terminal sends it when it goes
+ * away, and without the daemon nobody new could come in, not even who closed that terminal by mistake.
  */
-function onSignals(log: Log, stop: (signal: string) => void): () => void {
-  const handlers = SIGNALS.map((signal) => [signal, () => stop(signal)] as const);
-  const hangup = () => log("info", "hangup ignored", { hint: "stop pk with SIGTERM or pk down" });
+function onSignals(handle: (signal: Deno.Signal) => void): () => void {
+  const handlers = SIGNALS.map((signal) => [signal, () => handle(signal)] as const);
   for (const [signal, handler] of handlers) Deno.addSignalListener(signal, handler);
-  Deno.addSignalListener("SIGHUP", hangup);
   return () => {
     for (const [signal, handler] of handlers) Deno.removeSignalListener(signal, handler);
-    Deno.removeSignalListener("SIGHUP", hangup);
   };
 }
 
-function randomKey(): [number, number] {
+function randomKey(): HashKey {
   const words = crypto.getRandomValues(new Uint32Array(2));
   return [words[0] ?? 0, words[1] ?? 0];
 }

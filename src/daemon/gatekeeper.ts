@@ -3,22 +3,25 @@
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
-import type { Config, Door } from "../config/config.ts";
+import { type Config, type Door, endpointsOf } from "../config/config.ts";
 import { KernelError, UnansweredError } from "../errors.ts";
 import { writeGrants } from "../firewall/firewall.ts";
 import type { Grant } from "../firewall/grant.ts";
-import { type Effect, KnockMachine } from "../knock/machine.ts";
-import type { HashKey } from "../knock/siphash.ts";
-import { ATTEMPTS_PER_PREFIX_MAX, COPIES_MAX, LINES_PER_SECOND } from "../limits.ts";
+import type { EventTime } from "../knock/lock.ts";
+import type { Effect, KnockMachine } from "../knock/machine.ts";
+import { PROTOCOL } from "../knock/rules.ts";
+import { COPIES_MAX, LINES_PER_SECOND } from "../limits.ts";
 import type { Conversation } from "../netlink/conversation.ts";
 import { decodeLogMessage, emptyLoggedPacket, LOGGED } from "../nflog/log_message.ts";
 import { decodePacketMessage, emptyQueuedPacket, QUEUE } from "../nfqueue/packet_message.ts";
 import { formatAddress } from "../packet/address.ts";
 import { emptyHeader, type PacketHeader, type Source } from "../packet/header.ts";
-import { PARSE, PARSE_NAMES } from "../packet/outcome.ts";
+import { isKnock, PARSE_NAMES } from "../packet/outcome.ts";
 import { parsePacket } from "../packet/parse.ts";
+import type { Admission, Opening, Refused } from "./admission.ts";
 import { createGrantBook } from "./grant_book.ts";
 import type { Fields, Log } from "./log.ts";
+import { bySource, portFields } from "./fields.ts";
 import { createRefusalCount } from "./refusal_count.ts";
 import { createThrottle } from "./throttle.ts";
 
@@ -33,17 +36,22 @@ export interface GatekeeperOptions {
   readonly queue: Pick<PacketQueue, Batch | "accept">;
   readonly copies: Pick<PacketLog, Batch>;
   readonly log: Log;
-  readonly key: HashKey;
+  /** Made of the configuration's doors. */
+  readonly machine: KnockMachine;
+  /** Notes what is used up, before the grant. */
+  readonly admit: Admission;
 }
 
 export interface Gatekeeper {
+  /** Goes on with other doors; grants and what is not told yet stay. */
+  reload(config: Config, machine: KnockMachine): void;
   /** Grants that stand in the kernel already. */
   adopt(grants: readonly Grant[], nowMs: number): void;
   /**
    * Reads what is held, a batch at most, then the copies: all of them where something is held, since
    * the knocks it waits for are among them, else a batch. False when nothing was there.
    */
-  handleBatch(nowMs: number): boolean;
+  handleBatch(time: EventTime): boolean;
   /**
    * Writes the log lines of the batches before, of grants that ended, and of lines left out.
    *
@@ -53,7 +61,7 @@ export interface Gatekeeper {
   /** When `tick` will have something to tell, or undefined. */
   readonly dueMs: number | undefined;
   openGrants(nowMs: number): Grant[];
-  /** Is there a grant whose end was not told yet? */
+  /** Is there a grant for a TCP port whose end was not told yet? */
   isGranted(source: Readonly<Source>, port: number): boolean;
   /** Copies that the kernel made since the first one was read: those read, and those lost. */
   readonly copied: number;
@@ -61,17 +69,9 @@ export interface Gatekeeper {
   counters(): Fields;
 }
 
-export function createGatekeeper(
-  { config, kernel, queue, copies, log, key }: GatekeeperOptions,
-): Gatekeeper {
-  const { doors } = config;
-  const machine = new KnockMachine({
-    rules: doors,
-    decoys: config.decoys,
-    sourcesMax: config.sourcesMax,
-    perPrefixMax: ATTEMPTS_PER_PREFIX_MAX,
-    key,
-  });
+export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
+  const { kernel, queue, copies, log, admit } = options;
+  let { config, machine } = options;
   const book = createGrantBook();
   const held = emptyQueuedPacket();
   const copy = emptyLoggedPacket();
@@ -84,12 +84,14 @@ export function createGatekeeper(
     knocks: 0,
     decoys: 0,
     granted: 0,
+    replayed: 0,
     failed: 0,
     undecoded: 0,
   };
   const throttles = {
     knock: createThrottle(LINES_PER_SECOND),
     decoy: createThrottle(LINES_PER_SECOND),
+    replay: createThrottle(LINES_PER_SECOND),
     error: createThrottle(LINES_PER_SECOND),
   };
   const refusals = createRefusalCount(kernel);
@@ -98,8 +100,8 @@ export function createGatekeeper(
   /** The number that the next copy will have if none is lost. */
   let nextSequence: number | undefined;
 
-  /** Grants that the copies of this batch earned. */
-  let earned: Grant[] = [];
+  /** Sequences that the copies of this batch completed. */
+  let openings: Opening[] = [];
   /** Lines to be written when no packet waits for it. */
   let lines: (() => void)[] = [];
 
@@ -110,26 +112,30 @@ export function createGatekeeper(
     lostUntold += lost;
   };
 
-  const handleCopy = (nowMs: number) => {
+  const handleCopy = (time: EventTime) => {
     counts.packets++;
     countLoss();
     const outcome = parsePacket(copies.view, copy.payloadOffset, copy.payloadLength, header);
     parsed[outcome] = (parsed[outcome] ?? 0) + 1;
-    if (outcome !== PARSE.tcp) return;
-    if (copy.mark !== 0) return handleRefused(nowMs);
-    const effects = machine.step(header, nowMs);
-    for (let index = 0; index < effects; index++) handleEffect(machine.effect(index), nowMs);
-    if (machine.isDecoy(header.destinationPort)) handleDecoy(nowMs);
+    if (!isKnock(outcome)) return;
+    if (copy.mark !== 0) return handleRefused(time.nowMs);
+    const effects = machine.step(header, time);
+    for (let index = 0; index < effects; index++) handleEffect(machine.effect(index), time.nowMs);
+    if (machine.isDecoy(header)) handleDecoy(time.nowMs);
   };
 
-  const handleEffect = ({ door, stage, of }: Effect, nowMs: number) => {
+  const handleEffect = (
+    { door: index, stage, of, line, timeStep, user }: Effect,
+    nowMs: number,
+  ) => {
     counts.knocks++;
-    if (stage === of) earned.push(grantOf(header, doors[door] as Door));
+    const door = config.doors[index] as Door;
+    if (stage === of) openings.push({ door, source: sourceOf(header), line, timeStep, user });
     // Stage 1 is what every scanner reaches.
     if (stage === 1 && config.log.level !== "debug") return;
     if (!throttles.knock.admit(nowMs)) return;
-    const source = formatAddress(header);
-    lines.push(() => log(stage === 1 ? "debug" : "info", "knock", { source, stage, of }));
+    const fields = { source: formatAddress(header), door: door.name, stage, of };
+    lines.push(() => log(stage === 1 ? "debug" : "info", "knock", fields));
   };
 
   const handleDecoy = (nowMs: number) => {
@@ -142,53 +148,99 @@ export function createGatekeeper(
   /** The kernel copies only some of the SYNs that it refuses, and counts them all. */
   const handleRefused = (nowMs: number) => {
     refusals.tell(nowMs);
-    const fields = { source: formatAddress(header), port: header.destinationPort };
-    lines.push(() => log("info", "refused", fields));
+    const source = formatAddress(header);
+    const protocol = header.protocol === PROTOCOL.udp ? "udp" : "tcp";
+    const fields = portFields([{ protocol, port: header.destinationPort }]);
+    lines.push(() => log("info", "refused", { source, ...fields }));
   };
 
-  /** @returns whether the kernel took every grant that they earned. */
-  const handleCopies = (count: number, nowMs: number): boolean => {
+  /** @returns whether every opening was carried out. */
+  const handleCopies = (count: number, time: EventTime): boolean => {
     for (let index = 0; index < count; index++) {
       const offset = index * copies.messageBytes;
       const length = Math.min(copies.messageLength(index), copies.messageBytes);
-      if (decodeLogMessage(copies.view, offset, length, copy) === LOGGED.packet) handleCopy(nowMs);
+      if (decodeLogMessage(copies.view, offset, length, copy) === LOGGED.packet) handleCopy(time);
       else counts.undecoded++;
     }
-    if (earned.length === 0) return true;
+    if (openings.length === 0) return true;
     const failedBefore = counts.failed;
-    writeEarned(nowMs);
-    earned = [];
+    open(openings, time.nowMs);
+    openings = [];
     return counts.failed === failedBefore;
   };
 
-  const writeEarned = (nowMs: number) => {
-    const refusals = tryWrite();
-    for (const grant of earned) {
-      const refusal = refusals.find((one) => one.grant === grant);
-      const fields = { source: formatAddress(grant.source), port: grant.port };
+  /** Notes what is used up, then writes the grants. */
+  const open = (completed: readonly Opening[], nowMs: number) => {
+    const refusals = tryAdmit(completed);
+    const admitted = completed.filter((opening, index) => {
+      const refused = refusals[index];
+      if (refused !== undefined) tellRefused(opening, refused, nowMs);
+      return refused === undefined;
+    });
+    if (admitted.length > 0) grant(admitted, nowMs);
+  };
+
+  const tellRefused = (
+    { source, door, user }: Opening,
+    { reason, error }: Refused,
+    nowMs: number,
+  ) => {
+    if (error) counts.failed++;
+    else counts.replayed++;
+    if (!throttles[error ? "error" : "replay"].admit(nowMs)) return;
+    const fields = { source: formatAddress(source), door: door.name, ...userField(user), reason };
+    lines.push(() => log(error ? "error" : "info", error ? "grant failed" : "replayed", fields));
+  };
+
+  const grant = (admitted: readonly Opening[], nowMs: number) => {
+    const grants = admitted.map(grantsOf);
+    const refusals = tryWrite(grants.flat());
+    admitted.forEach(({ source, door, user }, index) => {
+      const wanted = grants[index] as readonly Grant[];
+      const refusal = refusals.find((one) => wanted.includes(one.grant));
+      const fields = {
+        source: formatAddress(source),
+        door: door.name,
+        ...userField(user),
+        ...portFields(wanted),
+      };
+      // A grant that was not answered may stand: then it ends, and has to be written anew where the
+      // table is taken away.
+      const unanswered = refusal?.error instanceof UnansweredError;
+      for (const one of wanted) {
+        const refused = refusals.some((other) => other.grant === one);
+        if (unanswered || !refused) book.add(one, nowMs);
+      }
       if (refusal === undefined) {
         counts.granted++;
-        book.add(grant, nowMs);
-        lines.push(() => log("info", "granted", { ...fields, timeoutMs: grant.timeoutMs }));
-        continue;
+        lines.push(() => log("info", "granted", { ...fields, timeoutMs: door.timeoutMs }));
+        return;
       }
       counts.failed++;
-      // It may stand: then it ends, and has to be written anew where the table is taken away.
-      const unanswered = refusal.error instanceof UnansweredError;
-      if (unanswered) book.add(grant, nowMs);
-      if (!throttles.error.admit(nowMs)) continue;
+      if (!throttles.error.admit(nowMs)) return;
       const event = unanswered ? "grant unconfirmed" : "grant failed";
       lines.push(() => log("error", event, { ...fields, reason: refusal.error.message }));
+    });
+  };
+
+  // Whatever happens in these two, the packets must go on.
+
+  const tryAdmit = (completed: readonly Opening[]): readonly (Refused | undefined)[] => {
+    try {
+      return admit(completed);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      return completed.map(() => ({ reason, error: true }));
     }
   };
 
-  const tryWrite = () => {
+  const tryWrite = (grants: readonly Grant[]) => {
     try {
-      return writeGrants(kernel, earned);
+      return writeGrants(kernel, grants);
     } catch (cause) {
-      // Whatever happened, the packets must go on; a broken socket shows again at the next grant.
+      // A broken socket shows again at the next grant.
       const reason = cause instanceof Error ? cause.message : String(cause);
-      return earned.map((grant) => ({ grant, error: new Error(reason) }));
+      return grants.map((grant) => ({ grant, error: new Error(reason) }));
     }
   };
 
@@ -222,7 +274,12 @@ export function createGatekeeper(
       for (const grant of grants) book.add(grant, nowMs);
     },
 
-    handleBatch(nowMs) {
+    reload(next, other) {
+      config = next;
+      machine = other;
+    },
+
+    handleBatch(time) {
       // What is held comes first: whatever it waits for was copied before it.
       const { count: held, lastId } = takeHeld();
       const copiesMax = lastId === undefined ? 1 : COPIES_MAX;
@@ -231,9 +288,9 @@ export function createGatekeeper(
         const count = copies.receive();
         read += count;
         // A kernel that refuses or does not answer takes time, which what is held must not wait for.
-        if (!handleCopies(count, nowMs) || count === 0) break;
+        if (!handleCopies(count, time) || count === 0) break;
       }
-      if (lastId !== undefined) accept(lastId, nowMs);
+      if (lastId !== undefined) accept(lastId, time.nowMs);
       return held > 0 || read > 0;
     },
 
@@ -241,8 +298,8 @@ export function createGatekeeper(
       for (const line of lines) line();
       lines = [];
       const expired = book.takeExpired(nowMs);
-      for (const { source, port } of expired) {
-        log("info", "expired", { source: formatAddress(source), port });
+      for (const [source, ended] of bySource(expired)) {
+        log("info", "expired", { source, ...portFields(ended) });
       }
       for (const [of, throttle] of Object.entries(throttles)) {
         const count = throttle.takeOmitted(nowMs);
@@ -274,7 +331,7 @@ export function createGatekeeper(
     },
 
     openGrants: (nowMs) => book.open(nowMs),
-    isGranted: (source, port) => book.has(source, port),
+    isGranted: (source, port) => book.has(source, "tcp", port),
 
     get copied() {
       return counts.packets + counts.lost;
@@ -288,12 +345,16 @@ export function createGatekeeper(
   };
 }
 
-/** A grant for the source of the packet, copied, since the header is filled again. */
-function grantOf(header: PacketHeader, door: Door): Grant {
-  const { family, word0, word1, word2, word3 } = header;
-  return {
-    source: { family, word0, word1, word2, word3 },
-    port: door.port,
-    timeoutMs: door.timeoutMs,
-  };
+/** The source of the packet, copied, since the header is filled again. */
+function sourceOf({ family, word0, word1, word2, word3 }: PacketHeader): Source {
+  return { family, word0, word1, word2, word3 };
+}
+
+/** One grant for each port that the door opens. */
+function grantsOf({ source, door: { opens, timeoutMs } }: Opening): Grant[] {
+  return endpointsOf(opens).map(({ protocol, port }) => ({ source, protocol, port, timeoutMs }));
+}
+
+function userField(user: string | undefined): Fields {
+  return user === undefined ? {} : { user };
 }

@@ -1,6 +1,7 @@
 // What the daemon knows of open grants: for the log line `expired`, and to write them anew where
 // somebody took the table away. The kernel alone decides; it ends them without telling.
 
+import type { Transport } from "../config/config.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { Source } from "../packet/header.ts";
 
@@ -12,7 +13,7 @@ export interface GrantBook {
   /** All that are open, with what is left of their time. */
   open(nowMs: number): Grant[];
   /** Is there one that was not taken out, whether its time is over or not? */
-  has(source: Readonly<Source>, port: number): boolean;
+  has(source: Readonly<Source>, protocol: Transport, port: number): boolean;
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   readonly size: number;
@@ -33,7 +34,7 @@ export function createGrantBook(): GrantBook {
   const isCurrent = (entry: Entry) => entries.get(entry.key) === entry;
   return {
     add(grant, nowMs) {
-      const key = keyOf(grant.source, grant.port);
+      const key = keyOf(grant.source, grant.protocol, grant.port);
       const entry = { key, grant, endMs: nowMs + grant.timeoutMs };
       entries.set(key, entry);
       ends.push(entry);
@@ -58,7 +59,7 @@ export function createGrantBook(): GrantBook {
       [...entries.values()]
         .filter((entry) => entry.endMs > nowMs)
         .map(({ grant, endMs }) => ({ ...grant, timeoutMs: endMs - nowMs })),
-    has: (source, port) => entries.has(keyOf(source, port)),
+    has: (source, protocol, port) => entries.has(keyOf(source, protocol, port)),
     get nextEndMs() {
       return ends.top()?.endMs;
     },
@@ -68,10 +69,11 @@ export function createGrantBook(): GrantBook {
   };
 }
 
-/** IPv4 and port fit into one number, which costs no allocation in a flood. */
-function keyOf(source: Readonly<Source>, port: number): Key {
-  if (source.family === 4) return source.word3 * 0x1_0000 + port;
-  return `${source.word0},${source.word1},${source.word2},${source.word3},${port}`;
+/** IPv4, protocol and port fit into one number, which costs no allocation in a flood. */
+function keyOf(source: Readonly<Source>, protocol: Transport, port: number): Key {
+  const endpoint = protocol === "udp" ? 0x1_0000 + port : port;
+  if (source.family === 4) return source.word3 * 0x2_0000 + endpoint;
+  return `${source.word0},${source.word1},${source.word2},${source.word3},${endpoint}`;
 }
 
 /** A binary heap with the earliest end on top. */

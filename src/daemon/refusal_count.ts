@@ -1,8 +1,7 @@
 // How many refused SYNs were not told: the kernel counts all, and copies only some a second.
 
-import { KernelError } from "../errors.ts";
-import { readCounters } from "../firewall/firewall.ts";
 import type { Conversation } from "../netlink/conversation.ts";
+import { readCounter } from "./counter.ts";
 
 export interface RefusalCount {
   /** One was told. */
@@ -17,7 +16,7 @@ const INTERVAL_MS = 1_000;
 
 /** Counts from what the kernel has counted so far. */
 export function createRefusalCount(kernel: Conversation): RefusalCount {
-  let counted = readRefused(kernel);
+  let counted = readCounter(kernel, "refused");
   let told = 0;
   let dueMs: number | undefined;
   return {
@@ -27,7 +26,7 @@ export function createRefusalCount(kernel: Conversation): RefusalCount {
     },
     takeUntold(nowMs) {
       if (dueMs === undefined || nowMs < dueMs) return 0;
-      const now = readRefused(kernel);
+      const now = readCounter(kernel, "refused");
       dueMs = undefined;
       if (now === undefined || counted === undefined) {
         counted = now ?? counted;
@@ -46,13 +45,4 @@ export function createRefusalCount(kernel: Conversation): RefusalCount {
       return dueMs;
     },
   };
-}
-
-function readRefused(kernel: Conversation): number | undefined {
-  try {
-    return readCounters(kernel).get("refused");
-  } catch (error) {
-    if (error instanceof KernelError) return undefined;
-    throw error;
-  }
 }

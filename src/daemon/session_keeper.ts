@@ -44,6 +44,8 @@ const SWEEP_GAP_MS_MIN = 125;
 const SWEEP_GAP_MS_MAX = 32_000;
 
 export interface SessionKeeper {
+  /** Guards other ports from now on; connections to those that are new are legitimate. */
+  guard(ports: GuardedPorts): void;
   /** Grants have ended: with `keep` their connections become legitimate, with `cut` they end. */
   grantsEnded(grants: readonly Grant[], nowMs: number): void;
   /** The table is back: ends what came in while it was away, at once and when it is due. */
@@ -54,10 +56,11 @@ export interface SessionKeeper {
   readonly dueMs: number | undefined;
 }
 
+/** Guarded TCP ports, and what happens to their connections when a grant ends. */
+export type GuardedPorts = ReadonlyMap<number, OnExpire>;
+
 export interface SessionKeeperOptions {
-  /** Guarded ports. */
-  readonly ports: readonly number[];
-  readonly onExpire: OnExpire;
+  readonly ports: GuardedPorts;
   /** Does the daemon know a grant for it that has not been told to have ended? */
   readonly isGranted: (source: Readonly<Source>, port: number) => boolean;
   readonly log: Log;
@@ -83,9 +86,10 @@ export function openSessionKeeper(
 
 /** Takes all connections that are there now for legitimate, but for those with an open grant. */
 export function createSessionKeeper(
-  { ports, onExpire, isGranted, log }: SessionKeeperOptions,
+  { ports, isGranted, log }: SessionKeeperOptions,
   diag: Conversation,
 ): SessionKeeper {
+  let guarded = ports;
   /** Cookies of their sockets; sockets that no list shows any more are forgotten. */
   let legitimate = new Set<bigint>();
   /** Grants that have ended, with when no connection can come of them any more; in that order. */
@@ -100,7 +104,9 @@ export function createSessionKeeper(
     requests.flatMap((request) => diag.ask(request).map(parseConnection));
 
   const list = (): Connection[] => {
-    const found = ask(ports.flatMap(listConnections)).filter(({ timeWait }) => !timeWait);
+    const found = ask([...guarded.keys()].flatMap(listConnections)).filter(({ timeWait }) =>
+      !timeWait
+    );
     const cookies = found.map(({ cookie }) => cookie);
     legitimate = new Set(cookies.filter((cookie) => legitimate.has(cookie)));
     return found;
@@ -122,7 +128,7 @@ export function createSessionKeeper(
   /** Those that do not come from this host: a client's end here shows the same two addresses. */
   const fromElsewhere = (connections: readonly Connection[]): readonly Connection[] => {
     if (connections.length === 0) return [];
-    const clients = ask(ports.flatMap(listClients));
+    const clients = ask([...guarded.keys()].flatMap(listClients));
     const ends = new Set(clients.map((client) => endsKey(client.local, client.source, client)));
     return connections.filter(({ local, source, port, sourcePort }) => {
       const mirrored = endsKey(source, local, { port: sourcePort, sourcePort: port });
@@ -154,9 +160,9 @@ export function createSessionKeeper(
     const theirs = list().filter(({ source, port, cookie }) =>
       grants.has(grantKey(source, port)) && !legitimate.has(cookie) && !isGranted(source, port)
     );
-    if (onExpire === "cut") return cut(theirs, "its grant has ended");
-    legitimize(theirs);
-    return true;
+    legitimize(theirs.filter(({ port }) => guarded.get(port) === "keep"));
+    const ending = theirs.filter(({ port }) => guarded.get(port) === "cut");
+    return cut(ending, "its grant has ended");
   };
 
   /** Ends what may not live. */
@@ -215,11 +221,22 @@ export function createSessionKeeper(
   }
 
   return {
+    guard(next) {
+      const added = [...next.keys()].filter((port) => !guarded.has(port));
+      guarded = next;
+      if (unable || added.length === 0) return;
+      attempt(() => {
+        legitimize(list().filter(({ port }) => added.includes(port)));
+        return true;
+      });
+    },
+
     grantsEnded(grants, nowMs) {
-      if (unable || grants.length === 0) return;
-      const now = new Set(grants.map(({ source, port }) => grantKey(source, port)));
-      postpone(now, nowMs);
-      if (onExpire === "cut") attempt(() => settle(now));
+      const ofTcp = grants.filter(({ protocol }) => protocol === "tcp");
+      if (unable || ofTcp.length === 0) return;
+      postpone(keysOf(ofTcp), nowMs);
+      const cutting = ofTcp.filter(({ port }) => guarded.get(port) === "cut");
+      if (cutting.length > 0) attempt(() => settle(keysOf(cutting)));
     },
 
     tableRestored(nowMs) {
@@ -264,6 +281,10 @@ function endSocket(diag: Conversation, request: NamedRequest): boolean {
 }
 
 const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESTALE"]);
+
+function keysOf(grants: readonly Grant[]): Set<string> {
+  return new Set(grants.map(({ source, port }) => grantKey(source, port)));
+}
 
 function grantKey(source: Readonly<Source>, port: number): string {
   return `${formatAddress(source)} ${port}`;

@@ -5,48 +5,22 @@
 // never leaves a half of one.
 
 import type { Config } from "../config/config.ts";
-import { HostError, KernelError, TransactionError } from "../errors.ts";
-import { INHERITED_MAX, INHERITED_MS } from "../limits.ts";
+import { KernelError, TransactionError } from "../errors.ts";
 import type { Conversation } from "../netlink/conversation.ts";
 import { messageAttributes } from "../netlink/nfnetlink.ts";
 import type { Session } from "../netlink/sock_diag.ts";
-import { addChain } from "../nftables/chain.ts";
 import { NFT_TABLE_F } from "../nftables/constants.ts";
-import { addCounter, listCounters, parseCounter } from "../nftables/counter_object.ts";
-import {
-  addElements,
-  type Element,
-  flushSet,
-  listElements,
-  parseElements,
-  renewElement,
-} from "../nftables/element.ts";
+import { listCounters, parseCounter } from "../nftables/counter_object.ts";
 import type { Operation } from "../nftables/operation.ts";
-import { addRule, flushChain } from "../nftables/rule.ts";
-import {
-  addSet,
-  encodeKey,
-  keyType,
-  layoutOf,
-  listSets,
-  parseSetLayout,
-  type SetLayout,
-} from "../nftables/set.ts";
 import type { QueueKind } from "../nftables/statement.ts";
-import { addTable, deleteTable, getTable, parseTable, type Table } from "../nftables/table.ts";
-import { addressBytes } from "../packet/address.ts";
-import {
-  type Grant,
-  GRANT_KEY,
-  grantElement,
-  grantSet,
-  IPPROTO_TCP,
-  parseGrant,
-  portBytes,
-} from "./grant.ts";
-import { onlyNewcomers, type Ruleset, rulesetOf, TABLE, TABLE_COMMENT } from "./ruleset.ts";
+import { addTable, deleteTable } from "../nftables/table.ts";
+import { explain } from "./explain.ts";
+import type { Grant } from "./grant.ts";
+import { grantBatch, REQUESTS_PER_GRANT } from "./grant_batch.ts";
+import { installation } from "./installation.ts";
+import { onlyNewcomers, rulesetOf, TABLE } from "./ruleset.ts";
+import { fits, leftovers, readStanding, readTable } from "./standing.ts";
 
-const GRANT_SETS = ["grants4", "grants6"] as const;
 const OWNED = NFT_TABLE_F.NFT_TABLE_F_OWNER | NFT_TABLE_F.NFT_TABLE_F_PERSIST;
 
 /** What kernels differ in: the flags a table may have, and the way to user space. */
@@ -83,6 +57,8 @@ export function isOwned(form: Form): boolean {
  *
  * @param sessions live connections to guarded ports, which go on.
  * @param known further grants, to be written where they are not there.
+ * @param ownPort netlink port of the kernel's socket: a table that it owns can be changed, too, which
+ *   is how a daemon gives its own table another configuration.
  * @throws {HostError} when the table is somebody else's or the kernel lacks a part.
  */
 export function install(
@@ -91,22 +67,15 @@ export function install(
   forms: readonly Form[],
   sessions: readonly Session[],
   known: readonly Grant[] = [],
+  ownPort: number | undefined = undefined,
 ): Installed {
   const standing = readStanding(kernel);
   const grants = [...standing?.grants ?? [], ...known];
   let refusal: unknown;
   for (const form of forms) {
-    const ruleset = rulesetOf(config, form.queueKind);
-    // What cannot be kept as it stands is deleted and made anew.
-    const keeps = standing !== undefined && fits(standing, ruleset, form.flags)
-      ? [true, false]
-      : [false];
-    for (const keep of keeps) {
+    for (const transaction of transactions(form)) {
       try {
-        kernel.transact([
-          ...(standing !== undefined && !keep ? [deleteTable(TABLE)] : []),
-          ...installation(ruleset, form.flags, keep ? known : grants, sessions),
-        ]);
+        kernel.transact(transaction);
         return { adopted: standing !== undefined, form, grants };
       } catch (error) {
         refusal = error;
@@ -115,13 +84,25 @@ export function install(
     }
   }
   throw explain(refusal);
+
+  /** The ways to it: a table that fits stays as it stands, otherwise it is deleted and made anew. */
+  function* transactions({ flags, queueKind }: Form): Generator<Operation[]> {
+    const ruleset = rulesetOf(config, queueKind);
+    if (standing !== undefined && fits(standing, ruleset, flags, ownPort)) {
+      yield installation(ruleset, flags, known, sessions, leftovers(standing, ruleset));
+    }
+    yield [
+      ...(standing === undefined ? [] : [deleteTable(TABLE)]),
+      ...installation(ruleset, flags, grants, sessions),
+    ];
+  }
 }
 
 /**
  * Shuts the guarded ports to newcomers at once, where the table was taken away; `install` has to
  * follow. It leaves out connection tracking and what asks it: to start it the kernel walks all of its
  * table, which takes hundreds of milliseconds under load. So until then segments other than a SYN are
- * let through.
+ * let through, and datagrams without a grant are dropped, those of established flows, too.
  *
  * @throws {HostError} when the table is somebody else's.
  * @throws {KernelError} when what stands there does not fit.
@@ -160,15 +141,14 @@ export function writeGrants(
   kernel: Conversation,
   grants: readonly Grant[],
 ): { grant: Grant; error: KernelError }[] {
-  const operations = grants.map(grantOperations);
   try {
-    kernel.transact(operations.flat());
+    kernel.commit(grantBatch(grants));
     return [];
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     const refused = error instanceof TransactionError ? error.refused : new Set<number>();
-    let next = 0;
-    const isRefused = operations.map((list) => list.filter(() => refused.has(next++)).length > 0);
+    const isRefused = grants.map(() => false);
+    for (const request of refused) isRefused[Math.floor(request / REQUESTS_PER_GRANT)] = true;
     const rest = grants.filter((_, index) => !isRefused[index]);
     // Without a refused grant the fault is the whole transaction's.
     if (rest.length === grants.length) return grants.map((grant) => ({ grant, error }));
@@ -204,136 +184,4 @@ export function remove(kernel: Conversation): boolean {
     throw explain(error);
   }
   return true;
-}
-
-interface Standing {
-  readonly table: Table;
-  readonly layouts: readonly SetLayout[];
-  readonly grants: readonly Grant[];
-}
-
-function readStanding(kernel: Conversation): Standing | undefined {
-  const table = readTable(kernel);
-  if (table === undefined) return undefined;
-  const layouts = kernel.ask(listSets(TABLE)).map((message) =>
-    parseSetLayout(messageAttributes(message))
-  );
-  const grants = GRANT_SETS.flatMap((set) =>
-    // Grants with another key are not ours to understand; their set is made anew.
-    layouts.some(({ name, keyType: key }) => name === set && key === keyType(GRANT_KEY[set]))
-      ? kernel.ask(listElements(TABLE, set))
-        .flatMap((message) => parseElements(messageAttributes(message)))
-        .flatMap((element) => parseGrant(set, element) ?? [])
-      : []
-  );
-  return { table, layouts, grants: grants.filter((grant) => grant.timeoutMs > 0) };
-}
-
-function readTable(kernel: Conversation): Table | undefined {
-  let table: Table | undefined;
-  try {
-    const [message] = kernel.ask(getTable(TABLE));
-    table = message && parseTable(messageAttributes(message));
-  } catch (error) {
-    if (error instanceof KernelError && error.code === "ENOENT") return undefined;
-    throw explain(error);
-  }
-  if (table !== undefined && table.comment !== TABLE_COMMENT) {
-    throw new HostError(
-      `A table "inet ${TABLE}" that is not ours stands in nf_tables`,
-      `If nobody needs it, remove it: nft delete table inet ${TABLE}`,
-    );
-  }
-  return table;
-}
-
-/** The whole ruleset. Objects and grants that are there already stay as they are. */
-function installation(
-  ruleset: Ruleset,
-  flags: number,
-  grants: readonly Grant[],
-  sessions: readonly Session[],
-): Operation[] {
-  return [
-    addTable({ name: TABLE, flags, comment: TABLE_COMMENT }),
-    ...ruleset.counters.map((counter) => addCounter(TABLE, counter)),
-    ...ruleset.sets.map((set, index) => addSet(TABLE, set, index + 1)),
-    ...ruleset.chains.flatMap((chain) => [addChain(TABLE, chain), flushChain(TABLE, chain.name)]),
-    ...Object.entries(ruleset.ports).flatMap(([set, ports]) => portElements(set, ports)),
-    ...sessionElements(sessions),
-    ...grantElements(grants),
-    ...ruleset.rules.map((rule) => addRule(TABLE, rule)),
-  ];
-}
-
-/** Can the standing table take the ruleset and keep its grants as they are? */
-function fits(standing: Standing, ruleset: Ruleset, flags: number): boolean {
-  // The kernel takes the flag `owner` from a table whose owner is gone.
-  const orphan = standing.table.owner === undefined;
-  const sameFlags = (standing.table.flags | NFT_TABLE_F.NFT_TABLE_F_OWNER) ===
-    (flags | NFT_TABLE_F.NFT_TABLE_F_OWNER);
-  const ours = ruleset.sets.map(layoutOf);
-  return orphan && sameFlags &&
-    standing.layouts.every((layout) =>
-      ours.some((other) => JSON.stringify(other) === JSON.stringify(layout))
-    );
-}
-
-function portElements(set: string, ports: readonly number[]): Operation[] {
-  const elements = ports.map((port): Element => ({
-    key: encodeKey([Uint8Array.of(IPPROTO_TCP), portBytes(port)]),
-  }));
-  return [flushSet(TABLE, set), ...addElements(TABLE, set, elements)];
-}
-
-function sessionElements(sessions: readonly Session[]): Operation[] {
-  return ([4, 6] as const).flatMap((family) => {
-    const elements = sessions.filter(({ source }) => source.family === family)
-      .slice(0, INHERITED_MAX)
-      .map(({ source, sourcePort, port }): Element => ({
-        key: encodeKey([addressBytes(source), portBytes(sourcePort), portBytes(port)]),
-        timeoutMs: INHERITED_MS,
-      }));
-    const set = `inherited${family}`;
-    return [flushSet(TABLE, set), ...addElements(TABLE, set, elements)];
-  });
-}
-
-function grantElements(grants: readonly Grant[]): Operation[] {
-  return GRANT_SETS.flatMap((set) => {
-    const elements = grants.filter(({ source }) => grantSet(source) === set).map(grantElement);
-    return addElements(TABLE, set, elements);
-  });
-}
-
-function grantOperations(grant: Grant): Operation[] {
-  return renewElement(TABLE, grantSet(grant.source), grantElement(grant));
-}
-
-/** What a refusal means for the person who started pk. */
-function explain(error: unknown): unknown {
-  if (!(error instanceof KernelError)) return error;
-  switch (error.code) {
-    case "EPERM":
-      return new HostError(
-        `The kernel does not let pk ${error.operation}: another process owns the table, or this ` +
-          "one has no CAP_NET_ADMIN in this network namespace",
-        "Stop the other pk (pk down), or start pk as root",
-      );
-    case "EINVAL":
-      if (error.operation !== getTable(TABLE).what) return error;
-      return new HostError(
-        "This kernel has no nf_tables",
-        "Load it (modprobe nf_tables), or use a kernel with CONFIG_NF_TABLES",
-      );
-    case "ENOENT":
-    case "EOPNOTSUPP":
-      return new HostError(
-        `This kernel lacks a part that pk needs: ${error.message}`,
-        "Load the modules nft_ct, nft_fib_inet, nft_log, nft_limit, nft_queue (or nft_compat and " +
-          "xt_NFQUEUE)",
-      );
-    default:
-      return error;
-  }
 }

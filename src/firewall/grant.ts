@@ -1,17 +1,17 @@
 // A grant: one source may connect to one port for some time. In the kernel it is an element of the
 // set `grants4` or `grants6`, which the kernel itself removes.
 
+import type { Transport } from "../config/config.ts";
 import type { Source } from "../packet/header.ts";
 import { addressBytes } from "../packet/address.ts";
+import { IPPROTO } from "../packet/protocol.ts";
 import { Reader } from "../bytes/reader.ts";
 import type { Element } from "../nftables/element.ts";
 import { encodeKey, type FieldType } from "../nftables/set.ts";
 
-export const IPPROTO_TCP = 6;
-
 export interface Grant {
   readonly source: Readonly<Source>;
-  /** TCP port. */
+  readonly protocol: Transport;
   readonly port: number;
   /** Milliseconds from now on. */
   readonly timeoutMs: number;
@@ -23,27 +23,36 @@ export const GRANT_KEY = {
   grants6: ["ipv6_addr", "inet_proto", "inet_service"],
 } as const satisfies Record<string, readonly FieldType[]>;
 
+export const GRANT_SETS = ["grants4", "grants6"] as const;
+
 /** The set a grant belongs to. */
 export function grantSet(source: Readonly<Source>): "grants4" | "grants6" {
   return source.family === 4 ? "grants4" : "grants6";
 }
 
 /** The element (source address, protocol, port) with its timeout. */
-export function grantElement({ source, port, timeoutMs }: Grant): Element {
-  const key = encodeKey([addressBytes(source), Uint8Array.of(IPPROTO_TCP), portBytes(port)]);
-  return { key, timeoutMs };
+export function grantElement({ source, timeoutMs, ...endpoint }: Grant): Element {
+  return { key: encodeKey([addressBytes(source), ...endpointFields(endpoint)]), timeoutMs };
+}
+
+/** Protocol and port as fields of a key. */
+export function endpointFields(
+  { protocol, port }: { readonly protocol: Transport; readonly port: number },
+): [protocol: Uint8Array, port: Uint8Array] {
+  return [Uint8Array.of(IPPROTO[protocol]), portBytes(port)];
 }
 
 /**
  * The grant that an element of one of the two sets is, or undefined where it is none of pk's: for
- * another protocol. One without a timeout counts as ended.
+ * a protocol that has no doors. One without a timeout counts as ended.
  */
 export function parseGrant(set: "grants4" | "grants6", element: Element): Grant | undefined {
   const reader = new Reader(element.key);
   const source = readSource(reader, set === "grants4" ? 4 : 6);
-  if (reader.u8() !== IPPROTO_TCP) return undefined;
+  const protocol = transportOf(reader.u8());
+  if (protocol === undefined) return undefined;
   reader.raw(3); // the protocol's padding
-  return { source, port: reader.u16be(), timeoutMs: element.timeoutMs ?? 0 };
+  return { source, protocol, port: reader.u16be(), timeoutMs: element.timeoutMs ?? 0 };
 }
 
 /** A source address in network order. */
@@ -52,6 +61,11 @@ export function readSource(reader: Reader, family: 4 | 6): Source {
     ? [0, 0, 0]
     : [reader.u32be(), reader.u32be(), reader.u32be()];
   return { family, word0, word1, word2, word3: reader.u32be() };
+}
+
+function transportOf(number: number): Transport | undefined {
+  if (number === IPPROTO.tcp) return "tcp";
+  return number === IPPROTO.udp ? "udp" : undefined;
 }
 
 /** A port in network order. */

@@ -13,9 +13,10 @@
 //   │-1 │                                      │ start, packets seen│
 //   └───┘                                      └────────────────────┘
 //
-// IPv6 sources are hashed by their /64, so all attempts of one /64 lie in one bucket and are counted
-// on the way: when there are too many, one whose time is over gives way, or else the earliest of the
-// least advanced. Its completed sequences are counted apart from them, since they cost time alike.
+// Sources are hashed by their network, which is the /64 of an IPv6 address and an IPv4 address itself.
+// So all attempts of one network lie in one bucket and are counted on the way: when there are too many,
+// one whose time is over gives way, or else the earliest of the least advanced. Its completed sequences
+// are counted apart from them, since they cost time alike.
 
 import type { Source } from "../packet/header.ts";
 import { halfSipHash, type HashKey } from "./siphash.ts";
@@ -28,11 +29,13 @@ export interface AttemptsOptions {
   readonly slots: number;
   /** Knocks of the longest sequence; stages are 1 to this, the last one being `opened`. */
   readonly stages: number;
-  /** Attempts of one IPv6 /64, and as many completed sequences. */
+  /** Attempts of one network, and as many completed sequences. */
   readonly perPrefix: number;
   /** Milliseconds after which no attempt can go on. */
   readonly lifetimeMs: number;
   readonly key: HashKey;
+  /** Note the time of the last knock, too: some rule asks for it. */
+  readonly timed?: boolean;
 }
 
 export class Attempts {
@@ -52,9 +55,10 @@ export class Attempts {
   readonly #word2: Uint32Array;
   readonly #word3: Uint32Array;
   /** Door and family: what else makes two attempts different. */
-  readonly #tag: Uint16Array;
+  readonly #tag: Uint32Array;
   readonly #stage: Uint8Array;
   readonly #startMs: Float64Array;
+  readonly #lastMs: Float64Array | undefined;
   readonly #seenCount: Uint16Array;
   readonly #seen: Uint32Array;
 
@@ -65,7 +69,7 @@ export class Attempts {
   /** Free slots, linked through `#next`. */
   #free: number;
 
-  constructor({ slots, stages, perPrefix, lifetimeMs, key }: AttemptsOptions) {
+  constructor({ slots, stages, perPrefix, lifetimeMs, key, timed = false }: AttemptsOptions) {
     const buckets = 2 ** Math.ceil(Math.log2(slots * 2));
     this.#key = key;
     this.#perPrefix = perPrefix;
@@ -81,9 +85,10 @@ export class Attempts {
     this.#word1 = new Uint32Array(slots);
     this.#word2 = new Uint32Array(slots);
     this.#word3 = new Uint32Array(slots);
-    this.#tag = new Uint16Array(slots);
+    this.#tag = new Uint32Array(slots);
     this.#stage = new Uint8Array(slots);
     this.#startMs = new Float64Array(slots);
+    this.#lastMs = timed ? new Float64Array(slots) : undefined;
     this.#seenCount = new Uint16Array(slots);
     this.#seen = new Uint32Array(slots * this.#ring);
     this.#quota = stageQuotas(slots, stages);
@@ -113,10 +118,16 @@ export class Attempts {
   /** A new attempt at stage 1, for a source that has none at this door. */
   begin(source: Source, door: number, nowMs: number): number {
     const bucket = this.#bucketOf(source);
-    if (source.family === 6) {
-      this.#boundPrefix(source.word0, source.word1, bucket, false, nowMs);
-    }
+    this.#boundPrefix(source, bucket, false, nowMs);
     this.#makeRoom(1);
+    const slot = this.#take(source, door, bucket);
+    this.#startMs[slot] = nowMs;
+    this.#append(slot, 1);
+    return slot;
+  }
+
+  /** A free slot in the bucket of its source, at no stage yet. */
+  #take(source: Source, door: number, bucket: number): number {
     const slot = this.#free;
     this.#free = at(this.#next, slot);
     this.#word0[slot] = source.word0;
@@ -124,11 +135,9 @@ export class Attempts {
     this.#word2[slot] = source.word2;
     this.#word3[slot] = source.word3;
     this.#tag[slot] = tagOf(source, door);
-    this.#startMs[slot] = nowMs;
     this.#seenCount[slot] = 0;
     this.#next[slot] = at(this.#bucket, bucket);
     this.#bucket[bucket] = slot;
-    this.#append(slot, 1);
     return slot;
   }
 
@@ -149,10 +158,7 @@ export class Attempts {
       this.#addSeen(opened, slot);
       this.remove(slot);
       completed = opened;
-    } else if (this.#isFamily6(slot)) {
-      const bucket = this.#bucketOfSlot(slot);
-      this.#boundPrefix(at(this.#word0, slot), at(this.#word1, slot), bucket, true, nowMs);
-    }
+    } else this.#boundPrefix(this.#sourceOf(slot), this.#bucketOfSlot(slot), true, nowMs);
     this.#startMs[completed] = nowMs;
     this.advance(completed, this.#stages);
   }
@@ -172,6 +178,41 @@ export class Attempts {
     this.#free = slot;
   }
 
+  /** Forgets all attempts of a source, at any door. */
+  removeAll(source: Source): void {
+    for (let slot = at(this.#bucket, this.#bucketOf(source)); slot !== NONE;) {
+      const next = at(this.#next, slot);
+      const theirs = this.#isFrom(slot, source) && this.#stage[slot] !== this.#stages;
+      if (theirs) this.remove(slot);
+      slot = next;
+    }
+  }
+
+  /**
+   * Takes over what another table knows, each stage in its order; `doorOf` says which door of this
+   * table one of the other is, or NONE. For a table that is empty.
+   */
+  adopt(other: Attempts, doorOf: (door: number) => number): void {
+    for (let stage = 1; stage <= other.#stages; stage++) {
+      const opened = stage === other.#stages;
+      if (!opened && stage >= this.#stages) break;
+      for (let from = at(other.#oldest, stage); from !== NONE; from = at(other.#newer, from)) {
+        const door = doorOf(at(other.#tag, from) & ~FAMILY_6);
+        if (door !== NONE) this.#copy(other, from, door, opened ? this.#stages : stage);
+      }
+    }
+  }
+
+  #copy(other: Attempts, from: number, door: number, stage: number): void {
+    const source = other.#sourceOf(from);
+    this.#makeRoom(stage);
+    const slot = this.#take(source, door, this.#bucketOf(source));
+    this.#startMs[slot] = at(other.#startMs, from);
+    this.#knockedAt(slot, other.lastMs(from));
+    this.#addSeen(slot, from, other);
+    this.#append(slot, stage);
+  }
+
   stage(slot: number): number {
     return at(this.#stage, slot);
   }
@@ -182,6 +223,21 @@ export class Attempts {
 
   restart(slot: number, nowMs: number): void {
     this.#startMs[slot] = nowMs;
+  }
+
+  /** When the last knock came; 0 where nobody asks (`timed`). */
+  lastMs(slot: number): number {
+    return this.#lastMs === undefined ? 0 : at(this.#lastMs, slot);
+  }
+
+  #knockedAt(slot: number, nowMs: number): void {
+    if (this.#lastMs !== undefined) this.#lastMs[slot] = nowMs;
+  }
+
+  /** Remembers a knock of this attempt, and when it came. */
+  knock(slot: number, packet: number, nowMs: number): void {
+    this.remember(slot, packet);
+    this.#knockedAt(slot, nowMs);
   }
 
   /** Remembers a packet of this attempt; of more than two a stage the earliest is forgotten. */
@@ -203,10 +259,10 @@ export class Attempts {
   }
 
   /** Remembers in `slot` the packets of another attempt, in their order. */
-  #addSeen(slot: number, from: number): void {
-    const count = at(this.#seenCount, from);
-    for (let index = Math.max(0, count - this.#ring); index < count; index++) {
-      this.remember(slot, at(this.#seen, from * this.#ring + index % this.#ring));
+  #addSeen(slot: number, from: number, other: Attempts = this): void {
+    const count = at(other.#seenCount, from);
+    for (let index = Math.max(0, count - other.#ring); index < count; index++) {
+      this.remember(slot, at(other.#seen, from * other.#ring + index % other.#ring));
     }
   }
 
@@ -215,19 +271,33 @@ export class Attempts {
     let slot = at(this.#bucket, this.#bucketOf(source));
     while (slot !== NONE) {
       if (
-        this.#word3[slot] === source.word3 && this.#tag[slot] === tag &&
-        this.#word2[slot] === source.word2 && this.#word1[slot] === source.word1 &&
-        this.#word0[slot] === source.word0 && (this.#stage[slot] === this.#stages) === opened
+        this.#tag[slot] === tag && this.#isFrom(slot, source) &&
+        (this.#stage[slot] === this.#stages) === opened
       ) return slot;
       slot = at(this.#next, slot);
     }
     return NONE;
   }
 
-  /** Where a /64 has all its attempts, or completed sequences, one of them gives way. */
+  #isFrom(slot: number, source: Source): boolean {
+    return this.#word3[slot] === source.word3 && this.#word2[slot] === source.word2 &&
+      this.#word1[slot] === source.word1 && this.#word0[slot] === source.word0 &&
+      this.#isFamily6(slot) === (source.family === 6);
+  }
+
+  #sourceOf(slot: number): Source {
+    return {
+      family: this.#isFamily6(slot) ? 6 : 4,
+      word0: at(this.#word0, slot),
+      word1: at(this.#word1, slot),
+      word2: at(this.#word2, slot),
+      word3: at(this.#word3, slot),
+    };
+  }
+
+  /** Where a network has all its attempts, or completed sequences, one of them gives way. */
   #boundPrefix(
-    word0: number,
-    word1: number,
+    { family, word0, word1, word3 }: Source,
     bucket: number,
     opened: boolean,
     nowMs: number,
@@ -235,8 +305,10 @@ export class Attempts {
     let count = 0;
     let victim = NONE;
     for (let slot = at(this.#bucket, bucket); slot !== NONE; slot = at(this.#next, slot)) {
-      const rival = this.#word0[slot] === word0 && this.#word1[slot] === word1 &&
-        this.#isFamily6(slot) && (this.#stage[slot] === this.#stages) === opened;
+      const sameNetwork = family === 6
+        ? this.#word0[slot] === word0 && this.#word1[slot] === word1 && this.#isFamily6(slot)
+        : this.#word3[slot] === word3 && !this.#isFamily6(slot);
+      const rival = sameNetwork && (this.#stage[slot] === this.#stages) === opened;
       if (!rival) continue;
       count++;
       if (victim === NONE || this.#givesWay(slot, victim, nowMs)) victim = slot;
@@ -317,7 +389,7 @@ export function stageQuotas(slots: number, stages: number): Int32Array {
   );
 }
 
-const FAMILY_6 = 0x8000;
+const FAMILY_6 = 0x4000_0000;
 
 function tagOf(source: Source, door: number): number {
   return source.family === 6 ? FAMILY_6 | door : door;

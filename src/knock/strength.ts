@@ -1,6 +1,8 @@
 // How hard a sequence is to guess, for the administrator who chooses it. The guesser is the one that
 // doors meet: a port scan, which sends a SYN to every port once. Pure arithmetic.
 
+import { type Endpoint, type Step, SYN_ONLY } from "../config/config.ts";
+
 /** A kind of weakness, in words that end "The sequence ...". */
 export type Weakness = string;
 
@@ -77,6 +79,30 @@ export function strengthOf(sequence: readonly number[], decoys: readonly number[
     weaknesses.push(`is hit by one in ${scans} scans of all ports in random order`);
   }
   return { weaknesses, scans };
+}
+
+/**
+ * The strength of any sequence. Scans send datagrams as they send SYNs, one protocol after the other;
+ * they send no echo requests of chosen sizes, and no segments that are chosen for their flags.
+ */
+export function strengthOfSteps(steps: readonly Step[], decoys: readonly Endpoint[]): Strength {
+  const scanned = steps.every(({ protocol, flags }) =>
+    protocol === "udp" || (protocol === "tcp" && flags.mask === SYN_ONLY.mask &&
+      flags.value === SYN_ONLY.value)
+  );
+  const ports = steps.map(({ port }) => port);
+  if (scanned && steps.every(({ protocol }) => protocol === steps[0]?.protocol)) {
+    const same = decoys.filter(({ protocol }) => protocol === steps[0]?.protocol);
+    return strengthOf(ports, same.map(({ port }) => port));
+  }
+  const changes = steps.filter((step, index) => step.protocol !== steps[index - 1]?.protocol);
+  const scans = scanned && changes.length <= 2 ? factorial(steps.length) : Infinity;
+  const few = steps.length < (scanned ? PORTS_MIN : 2);
+  return { weaknesses: few ? [`has only ${steps.length} knocks`] : [], scans };
+}
+
+function factorial(count: number): number {
+  return count <= 1 ? 1 : count * factorial(count - 1);
 }
 
 /**

@@ -3,13 +3,33 @@
 
 import { DecodeError, ERRNO, KernelError, TransactionError, UnansweredError } from "../errors.ts";
 import { NLM_F, NLMSG } from "./constants.ts";
-import { encodeRequest, type Message, readAck, readMessages, type Request } from "./message.ts";
+import {
+  encodeRequest,
+  isPlainAck,
+  type Message,
+  readAck,
+  readMessages,
+  type Request,
+} from "./message.ts";
 import { encodeBatch } from "./nfnetlink.ts";
 import type { Transport } from "./transport.ts";
 
 /** A request with its purpose in words, for errors: `add chain "guard"`. */
 export interface NamedRequest extends Request {
   readonly what: string;
+}
+
+/** A transaction that is bytes but for its sequence numbers. */
+export interface Batch {
+  /** Requests in it, one at least. */
+  readonly count: number;
+  /** The purpose of a request, by its index. */
+  what(index: number): string;
+  /**
+   * The whole, with its marks: the mark at the front has this sequence number, each request one more.
+   * The last request asks for an ack, no other.
+   */
+  encode(begin: number): Uint8Array<ArrayBuffer>;
 }
 
 export interface Conversation {
@@ -21,6 +41,8 @@ export interface Conversation {
    * @throws {KernelError} when it could not be sent.
    */
   transact(requests: readonly NamedRequest[]): void;
+  /** Carries out a transaction that is bytes, as `transact` does. */
+  commit(batch: Batch): void;
   /**
    * Asks once and collects the answer: one message, or all of a dump.
    *
@@ -46,26 +68,37 @@ export function openConversation(transport: Transport): Conversation {
 
   const transact = (requests: readonly NamedRequest[]) => {
     if (requests.length === 0) return;
-    const begin = takeSequences(requests.length + 2);
-    transport.send(encodeBatch(withFinalAck(requests), begin));
+    commit({
+      count: requests.length,
+      what: (index) => requests[index]?.what ?? "change nf_tables",
+      encode: (begin) => encodeBatch(withFinalAck(requests), begin),
+    });
+  };
+
+  const commit = (batch: Batch) => {
+    const begin = takeSequences(batch.count + 2);
+    transport.send(batch.encode(begin));
     try {
-      awaitAcks(requests, begin);
+      awaitAcks(batch, begin);
     } catch (error) {
       if (!(error instanceof KernelError) || error instanceof TransactionError) throw error;
       throw new UnansweredError(error.operation, error.errno, error.kernelMessage);
     }
   };
 
-  const awaitAcks = (requests: readonly NamedRequest[], begin: number) => {
-    const last = begin + requests.length;
+  const awaitAcks = ({ count, what }: Batch, begin: number) => {
+    const last = begin + count;
+    const first = transport.receive();
+    // What nearly always comes, and what packets wait for.
+    if (first !== undefined && isPlainAck(first, last)) return;
     let refusal: KernelError | undefined;
     const refused = new Set<number>();
-    for (const message of replies(transport, begin, last, WAIT)) {
+    for (const message of replies(transport, begin, last, WAIT, first)) {
       if (message.type !== NLMSG.NLMSG_ERROR) continue;
       const { errno, message: words } = reading(WAIT, () => readAck(message));
       if (errno !== 0) {
         const index = message.sequence - begin - 1;
-        refusal ??= new KernelError(requests[index]?.what ?? "change nf_tables", errno, words);
+        refusal ??= new KernelError(index < 0 ? "change nf_tables" : what(index), errno, words);
         refused.add(index);
       }
       // An error that names the batch as a whole is the only one that comes.
@@ -85,7 +118,8 @@ export function openConversation(transport: Transport): Conversation {
     );
     const answer: Message[] = [];
     let interrupted = false;
-    for (const message of replies(transport, sequence, sequence, request.what)) {
+    const first = transport.receive();
+    for (const message of replies(transport, sequence, sequence, request.what, first)) {
       interrupted ||= (message.flags & NLM_F.NLM_F_DUMP_INTR) !== 0;
       if (message.type !== NLMSG.NLMSG_ERROR && message.type !== NLMSG.NLMSG_DONE) {
         answer.push(message);
@@ -106,18 +140,21 @@ export function openConversation(transport: Transport): Conversation {
     throw new KernelError(request.what, ERRNO.EBUSY, "others kept changing it meanwhile");
   };
 
-  return { transact, ask };
+  return { transact, commit, ask };
 }
 
-/** Messages whose sequence number is one of ours, as they come, until the caller has enough. */
+/**
+ * Messages whose sequence number is one of ours, as they come, until the caller has enough; the first
+ * datagram was received already, or did not come.
+ */
 function* replies(
   transport: Transport,
   first: number,
   last: number,
   what: string,
+  received: Uint8Array | undefined,
 ): Generator<Message> {
-  while (true) {
-    const datagram = transport.receive();
+  for (let datagram = received;; datagram = transport.receive()) {
     if (datagram === undefined) throw new KernelError(what, ERRNO.ETIMEDOUT, "no answer came");
     for (const message of reading(what, () => [...readMessages(datagram)])) {
       if (message.sequence >= first && message.sequence <= last) yield message;

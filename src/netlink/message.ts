@@ -7,6 +7,7 @@
 //
 // All in the machine's own byte order.
 
+import { LITTLE_ENDIAN } from "../bytes/endian.ts";
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import { DecodeError } from "../errors.ts";
@@ -75,6 +76,19 @@ export function readMessages(bytes: Uint8Array): Message[] {
     reader.align(4);
   }
   return messages;
+}
+
+/**
+ * Is this datagram nothing but the ack of a request, without an error? Tells at once what `readMessages`
+ * and `readAck` tell of it.
+ */
+export function isPlainAck(bytes: Uint8Array, sequence: number): boolean {
+  if (bytes.length < NLMSG_HEADER_BYTES + 4) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  return view.getUint32(0, LITTLE_ENDIAN) === bytes.length &&
+    view.getUint16(4, LITTLE_ENDIAN) === NLMSG.NLMSG_ERROR &&
+    view.getUint32(8, LITTLE_ENDIAN) === sequence &&
+    view.getInt32(NLMSG_HEADER_BYTES, LITTLE_ENDIAN) === 0;
 }
 
 /** What an NLMSG_ERROR or NLMSG_DONE says. */

@@ -12,6 +12,7 @@
 import { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { Source } from "../packet/header.ts";
+import { IPPROTO_TCP } from "../packet/protocol.ts";
 import { NLM_F } from "./constants.ts";
 import type { NamedRequest } from "./conversation.ts";
 import type { Message } from "./message.ts";
@@ -20,7 +21,6 @@ const SOCK_DIAG_BY_FAMILY = 20;
 const SOCK_DESTROY = 21;
 const AF_INET = 2;
 const AF_INET6 = 10;
-const IPPROTO_TCP = 6;
 const SOCKID_BYTES = 48;
 const SOCKID_REST_BYTES = SOCKID_BYTES - 4;
 

@@ -30,3 +30,11 @@ export function addChain(table: string, chain: Chain): Operation {
   const what = `add chain "${chain.name}"`;
   return operation(what, NFT_MSG.NFT_MSG_NEWCHAIN, NLM_F.NLM_F_CREATE, attributes);
 }
+
+/** Deletes a chain; EBUSY while it has rules or is jumped to. */
+export function deleteChain(table: string, name: string): Operation {
+  return operation(`delete chain "${name}"`, NFT_MSG.NFT_MSG_DELCHAIN, 0, [
+    text(NFTA_CHAIN.NFTA_CHAIN_TABLE, table),
+    text(NFTA_CHAIN.NFTA_CHAIN_NAME, name),
+  ]);
+}

@@ -26,6 +26,8 @@ const FIELD_TYPE = {
 } as const;
 const FIELD_TYPE_BITS = 6;
 
+const ELEMENTS_PER_LINE = 8;
+
 export type FieldType = keyof typeof FIELD_TYPE;
 
 export interface NftSet {
@@ -66,6 +68,14 @@ export function addSet(table: string, set: NftSet, id: number): Operation {
   }
   const what = `add set "${set.name}"`;
   return operation(what, NFT_MSG.NFT_MSG_NEWSET, NLM_F.NLM_F_CREATE, attributes);
+}
+
+/** Deletes a set with its elements; EBUSY while a rule names it. */
+export function deleteSet(table: string, name: string): Operation {
+  return operation(`delete set "${name}"`, NFT_MSG.NFT_MSG_DELSET, 0, [
+    text(NFTA_SET.NFTA_SET_TABLE, table),
+    text(NFTA_SET.NFTA_SET_NAME, name),
+  ]);
 }
 
 /** Asks for the sets of a table. */
@@ -146,9 +156,19 @@ export function setText(set: NftSet, elements: readonly string[] = []): string[]
     ...(set.size === undefined ? [] : [`\tsize ${set.size}`]),
     ...(flags.length > 0 ? [`\tflags ${flags.join(",")}`] : []),
     ...(set.timeoutMs === undefined ? [] : [`\ttimeout ${set.timeoutMs / 1_000}s`]),
-    ...(elements.length > 0 ? [`\telements = { ${elements.join(", ")} }`] : []),
+    ...elementLines(elements),
     "}",
   ];
+}
+
+/** Long lists take several lines, as nft itself prints them. */
+function elementLines(elements: readonly string[]): string[] {
+  const rows = Array.from(
+    { length: Math.ceil(elements.length / ELEMENTS_PER_LINE) },
+    (_, row) => elements.slice(row * ELEMENTS_PER_LINE, (row + 1) * ELEMENTS_PER_LINE).join(", "),
+  );
+  if (rows.length === 0) return [];
+  return `\telements = { ${rows.join(",\n\t\t")} }`.split("\n");
 }
 
 function flagsOf({ timeout, dynamic }: NftSet): number {

@@ -16,17 +16,35 @@ import { meta } from "./expression/meta.ts";
 import { objrefCounter } from "./expression/objref.ts";
 import { payload } from "./expression/payload.ts";
 import { queue, queueTarget } from "./expression/queue.ts";
-import { rejectTcpReset } from "./expression/reject.ts";
+import { rejectPortUnreachable, rejectTcpReset } from "./expression/reject.ts";
+import { IPPROTO, IPPROTO_ICMP, IPPROTO_ICMPV6 } from "../packet/protocol.ts";
 import type { Statement } from "./rule.ts";
 
-const IPPROTO_TCP = 6;
 const TCP_FLAGS_OFFSET = 13;
 const ARPHRD_LOOPBACK = 772;
 
-/** Bits of the TCP flags byte, RFC 9293. */
-const TCP_FLAG = { fin: 1, syn: 2, rst: 4, ack: 16 } as const;
+/** Bits of the TCP flags byte (RFC 9293) in nft's words. */
+const TCP_FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 } as const;
 
-type TcpFlag = keyof typeof TCP_FLAG;
+export type TcpFlag = keyof typeof TCP_FLAG;
+
+/** All flags, the lowest bit first. */
+const TCP_FLAGS = Object.keys(TCP_FLAG) as TcpFlag[];
+
+/**
+ * Echo requests by family: the number of the family and of the protocol, the type of the message, and
+ * where the IP header says a length, of which so many bytes are not the message's data.
+ */
+const ECHO = {
+  icmp: {
+    ...{ nfproto: 2, protocol: IPPROTO_ICMP, type: 8 },
+    ...{ words: "icmp type echo-request ip length", start: 2, overhead: 28 },
+  },
+  icmp6: {
+    ...{ nfproto: 10, protocol: IPPROTO_ICMPV6, type: 128 },
+    ...{ words: "icmpv6 type echo-request ip6 length", start: 4, overhead: 8 },
+  },
+} as const;
 
 /** Fields of a concatenated key, each loaded at a byte offset of the register file. */
 const FIELD = {
@@ -46,10 +64,17 @@ export function tcpFlags(
   set: readonly TcpFlag[],
   mask: readonly TcpFlag[],
 ): Statement {
-  return {
-    nft: `tcp flags ${set.join(",")} / ${mask.join(",")}`,
-    expressions: tcpFlagsCompared("eq", set, mask),
-  };
+  // nft 1.0 reads a slash only where two flags are masked and one is set.
+  const nft = set.length > 0 && mask.length > 1
+    ? `tcp flags ${set.join(",")} / ${mask.join(",")}`
+    : `tcp flags & (${mask.join(" | ")}) == ${set.join(",") || "0x0"}`;
+  return { nft, expressions: tcpFlagsCompared("eq", set, mask) };
+}
+
+/** TCP segments of whose flags these bits are so; with an empty mask all. */
+export function tcpFlagBits({ mask, value }: { mask: number; value: number }): Statement {
+  const names = (bits: number) => TCP_FLAGS.filter((name) => (bits & TCP_FLAG[name]) !== 0);
+  return mask === 0 ? overProtocol("tcp") : tcpFlags(names(value), names(mask));
 }
 
 /** TCP segments with any others of the masked flags. */
@@ -68,11 +93,35 @@ function tcpFlagsCompared(
   const bits = (names: readonly TcpFlag[]) =>
     Uint8Array.of(names.reduce((sum, name) => sum | TCP_FLAG[name], 0));
   return [
-    ...isTcp(),
+    ...isProtocol(IPPROTO.tcp),
     payload("transport", TCP_FLAGS_OFFSET, 1),
     bitwiseAnd(bits(mask)),
     cmp(operation, bits(set)),
   ];
+}
+
+/** Packets of this transport protocol. */
+export function overProtocol(protocol: keyof typeof IPPROTO): Statement {
+  return { nft: `meta l4proto ${protocol}`, expressions: isProtocol(IPPROTO[protocol]) };
+}
+
+/**
+ * Echo requests with so many bytes of data, in a packet without options or extension headers: it is
+ * the IP header's length that is asked.
+ */
+export function echoRequest(protocol: keyof typeof ECHO, bytes: number): Statement {
+  const { nfproto, protocol: number, type, words, start, overhead } = ECHO[protocol];
+  return {
+    nft: `${words} ${bytes + overhead}`,
+    expressions: [
+      ...isFamily(nfproto),
+      ...isProtocol(number),
+      payload("transport", 0, 1),
+      cmp("eq", Uint8Array.of(type)),
+      payload("network", start, 2),
+      cmp("eq", bytesU16be(bytes + overhead)),
+    ],
+  };
 }
 
 /** Packets whose protocol and destination port are an element of the set. */
@@ -187,7 +236,15 @@ export function loggedTo(group: number, prefix?: string): Statement {
 export function rejected(): Statement {
   return {
     nft: "meta l4proto tcp reject with tcp reset",
-    expressions: [...isTcp(), rejectTcpReset()],
+    expressions: [...isProtocol(IPPROTO.tcp), rejectTcpReset()],
+  };
+}
+
+/** Answers a UDP datagram with "port unreachable" and drops it; other packets go on. */
+export function unreachable(): Statement {
+  return {
+    nft: "meta l4proto udp reject with icmpx port-unreachable",
+    expressions: [...isProtocol(IPPROTO.udp), rejectPortUnreachable()],
   };
 }
 
@@ -212,13 +269,18 @@ export function toQueue(queueNumber: number, kind: QueueKind): Statement {
 /** Loads the source address of packets of this family; the rule ends here for others. */
 function sourceAddress(family: keyof typeof SOURCE_ADDRESS): Expression[] {
   const { nfproto, start, length } = SOURCE_ADDRESS[family];
-  return [
-    meta("nfproto"),
-    cmp("eq", Uint8Array.of(nfproto)),
-    payload("network", start, length),
-  ];
+  return [...isFamily(nfproto), payload("network", start, length)];
 }
 
-function isTcp(): Expression[] {
-  return [meta("l4proto"), cmp("eq", Uint8Array.of(IPPROTO_TCP))];
+function isFamily(nfproto: number): Expression[] {
+  return [meta("nfproto"), cmp("eq", Uint8Array.of(nfproto))];
+}
+
+function isProtocol(number: number): Expression[] {
+  return [meta("l4proto"), cmp("eq", Uint8Array.of(number))];
+}
+
+/** A 16-bit integer as packets have it. */
+function bytesU16be(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 8, value & 0xff);
 }

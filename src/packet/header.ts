@@ -13,15 +13,17 @@ export interface Source {
   word3: number;
 }
 
-/** The fields of a TCP segment that decide. Numbers are unsigned; ports 0 to 65535. */
+/** The fields of a knock that decide. Numbers are unsigned. */
 export interface PacketHeader extends Source {
-  /** IP protocol number of the upper layer (6 for TCP). */
+  /** IP protocol number of the upper layer: TCP 6, UDP 17, ICMP 1, ICMPv6 58. */
   protocol: number;
+  /** 0 to 65535; of an echo request its identifier. */
   sourcePort: number;
+  /** 1 to 65535; of an echo request the bytes of its payload, 0 to 65527. */
   destinationPort: number;
-  /** TCP sequence number, 32 bits. */
+  /** TCP sequence number, 32 bits; of an echo request its sequence number, 16 bits; of UDP 0. */
   sequence: number;
-  /** TCP flags, the low eight bits: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128. */
+  /** Of TCP, else 0: the low eight bits: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128. */
   flags: number;
 }
 

@@ -9,9 +9,12 @@
 //  | destination address           | options, up to IHL * 4 bytes
 //  +-------------------------------+- - - -
 
+import { parseEcho } from "./echo.ts";
 import type { PacketHeader } from "./header.ts";
 import { PARSE, type ParseOutcome } from "./outcome.ts";
-import { IPPROTO_TCP, parseTcp } from "./tcp.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "./protocol.ts";
+import { parseTcp } from "./tcp.ts";
+import { parseUdp } from "./udp.ts";
 
 const HEADER_BYTES = 20;
 const TOTAL_LENGTH = 2;
@@ -37,7 +40,6 @@ export function parseIpv4(
   const source = view.getUint32(offset + SOURCE);
   if (isBadSource(source)) return PARSE.badSource;
   if ((view.getUint16(offset + FRAGMENT) & FRAGMENT_MASK) !== 0) return PARSE.fragment;
-  if (view.getUint8(offset + PROTOCOL) !== IPPROTO_TCP) return PARSE.notTcp;
 
   header.family = 4;
   header.word0 = 0;
@@ -46,7 +48,17 @@ export function parseIpv4(
   header.word3 = source;
   const packetEnd = offset + totalLength;
   const capturedEnd = Math.min(offset + length, packetEnd);
-  return parseTcp(view, offset + headerBytes, capturedEnd, packetEnd, header);
+  const at = offset + headerBytes;
+  switch (view.getUint8(offset + PROTOCOL)) {
+    case IPPROTO_TCP:
+      return parseTcp(view, at, capturedEnd, packetEnd, header);
+    case IPPROTO_UDP:
+      return parseUdp(view, at, capturedEnd, packetEnd, header);
+    case IPPROTO_ICMP:
+      return parseEcho(view, at, capturedEnd, packetEnd, header, IPPROTO_ICMP);
+    default:
+      return PARSE.notKnock;
+  }
 }
 
 /** 0.0.0.0/8, 127.0.0.0/8, and 224.0.0.0 to the end: multicast, reserved, broadcast (RFC 6890). */

@@ -1,4 +1,4 @@
-// The IPv6 header and its extension headers (RFC 8200), up to TCP.
+// The IPv6 header and its extension headers (RFC 8200), up to the upper layer.
 //
 //   0               4       5       6       7       8                       24
 //  +---+-----------+-------+-------+-------+-------+-----------+-----------+-----------+
@@ -7,12 +7,15 @@
 //
 // Each extension header begins with the number of the next one, and all but the fragment header go
 // on with their length. A jumbogram (RFC 2675) has payload length 0, so its hop-by-hop header lies
-// outside the packet: malformed here. ESP hides what follows: not TCP.
+// outside the packet: malformed here. ESP hides what follows: no knock.
 
+import { parseEcho } from "./echo.ts";
 import type { PacketHeader } from "./header.ts";
 import { PARSE, type ParseOutcome } from "./outcome.ts";
 import { EXTENSION_HEADERS_MAX } from "../limits.ts";
-import { IPPROTO_TCP, parseTcp } from "./tcp.ts";
+import { IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from "./protocol.ts";
+import { parseTcp } from "./tcp.ts";
+import { parseUdp } from "./udp.ts";
 
 const HEADER_BYTES = 40;
 const PAYLOAD_LENGTH = 4;
@@ -58,7 +61,11 @@ export function parseIpv6(
   let at = first;
   for (let passed = 0; passed <= EXTENSION_HEADERS_MAX; passed++) {
     if (next === IPPROTO_TCP) return parseTcp(view, at, capturedEnd, packetEnd, header);
-    if (!isExtension(next)) return PARSE.notTcp;
+    if (next === IPPROTO_UDP) return parseUdp(view, at, capturedEnd, packetEnd, header);
+    if (next === IPPROTO_ICMPV6) {
+      return parseEcho(view, at, capturedEnd, packetEnd, header, IPPROTO_ICMPV6);
+    }
+    if (!isExtension(next)) return PARSE.notKnock;
 
     if (at + EXTENSION_BYTES > packetEnd) return PARSE.malformed;
     if (at + EXTENSION_BYTES > capturedEnd) return PARSE.truncated;

@@ -1,6 +1,6 @@
 // An IP packet as netfilter queues it, from raw bytes to the fields that decide. In place: nothing
 // is allocated, nothing thrown, nothing read outside the range, and the work is bounded.
-// Checksums are not verified: IPv4's was, by the kernel before the queue; TCP's is after it.
+// Checksums are not verified: IPv4's was, by the kernel before it; those of upper layers are not.
 
 import type { PacketHeader } from "./header.ts";
 import { parseIpv4 } from "./ipv4.ts";
@@ -9,8 +9,8 @@ import { PARSE, type ParseOutcome } from "./outcome.ts";
 
 /**
  * Parses the IPv4 or IPv6 packet at `offset`, of which `length` bytes were captured; they must lie
- * in the view. Fills in `header` and says `PARSE.tcp`, or says what the packet is instead; then the
- * header's content means nothing.
+ * in the view. Fills in `header` and says what it is in, `PARSE.tcp`, `udp` or `echo`, or says what the
+ * packet is instead; then the header's content means nothing.
  *
  * ```ts
  * import assert from "node:assert/strict";

@@ -9,8 +9,7 @@
 
 import type { PacketHeader } from "./header.ts";
 import { PARSE, type ParseOutcome } from "./outcome.ts";
-
-export const IPPROTO_TCP = 6;
+import { IPPROTO_TCP } from "./protocol.ts";
 
 const HEADER_BYTES = 20;
 const DESTINATION_PORT = 2;

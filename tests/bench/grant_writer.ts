@@ -4,7 +4,7 @@
 //   ip netns exec NS deno run --allow-ffi --allow-env tests/bench/grant_writer.ts
 //   {"grants":100000,"more":1000}
 
-import { openNftablesSocket } from "../../src/daemon/daemon.ts";
+import { openNftablesSocket } from "../../src/daemon/sockets.ts";
 import { parseFlags } from "../../src/config/flags.ts";
 import { formsOf, install, writeGrants } from "../../src/firewall/firewall.ts";
 import type { Grant } from "../../src/firewall/grant.ts";
@@ -34,6 +34,7 @@ function grant(index: number): Grant {
   const word3 = (10 << 24 | 64 << 16) + index;
   return {
     source: { family: 4, word0: 0, word1: 0, word2: 0, word3 },
+    protocol: "tcp",
     port: 10090,
     timeoutMs: GRANT_MS,
   };

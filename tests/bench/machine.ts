@@ -7,9 +7,11 @@
 // not count what other programs take.
 
 import process from "node:process";
-import { KnockMachine, type KnockRule } from "../../src/knock/machine.ts";
-import { ATTEMPTS_PER_PREFIX_MAX, SOURCES_MAX, WITHIN_MS } from "../../src/limits.ts";
+import type { Door } from "../../src/config/config.ts";
+import { KnockMachine } from "../../src/knock/machine.ts";
+import { ATTEMPTS_PER_PREFIX_MAX, SOURCES_MAX } from "../../src/limits.ts";
 import { emptyHeader, type PacketHeader } from "../../src/packet/header.ts";
+import { sequenceDoor } from "../support/machines.ts";
 import { median } from "./statistics.ts";
 
 const SEQUENCE = [80, 81, 82, 83, 84, 85, 86, 87];
@@ -17,16 +19,16 @@ const KEY = [0x6b8b4567, 0x327b23c6] as const;
 const ROUNDS = 7;
 
 /** Doors on ports of their own beside the one that is knocked at. */
-function doors(count: number): KnockRule[] {
-  return Array.from({ length: count }, (_, door) => ({
-    sequence: SEQUENCE.map((port) => port + door * 100),
-    withinMs: WITHIN_MS,
-  }));
+function doorsOf(count: number): Door[] {
+  return Array.from(
+    { length: count },
+    (_, door) => sequenceDoor(SEQUENCE.map((port) => port + door * 10)),
+  );
 }
 
-function newMachine(rules: readonly KnockRule[]): KnockMachine {
+function newMachine(doors: readonly Door[]): KnockMachine {
   return new KnockMachine({
-    rules,
+    doors,
     sourcesMax: SOURCES_MAX,
     perPrefixMax: ATTEMPTS_PER_PREFIX_MAX,
     key: KEY,
@@ -53,9 +55,9 @@ const onePrefix: Address = (packet, index) => {
   packet.word3 = index;
 };
 
-const packet = { ...emptyHeader(), flags: 2 };
+const packet = { ...emptyHeader(), protocol: 6, flags: 2 };
 let sequence = 0;
-let nowMs = 0;
+const time = { nowMs: 0, unixMs: 0 };
 
 /** One packet that was never seen before. */
 function knock(machine: KnockMachine, address: Address, index: number, port: number): number {
@@ -63,7 +65,7 @@ function knock(machine: KnockMachine, address: Address, index: number, port: num
   packet.destinationPort = port;
   packet.sourcePort = 1024 + (sequence & 0x7fff);
   packet.sequence = sequence = (sequence + 0x9e3779b1) >>> 0;
-  return machine.step(packet, nowMs);
+  return machine.step(packet, time);
 }
 
 /** Fills a share of every part of the table; returns how many sources are in it. */
@@ -139,9 +141,9 @@ function known(machine: KnockMachine, address: Address, sources: number): number
 
 const rows: string[][] = [["packets", "family", "doors", "0 %", "50 %", "100 %"]];
 for (const [family, address] of [["IPv4", ipv4], ["IPv6", ipv6]] as const) {
-  for (const count of [1, 10]) {
+  for (const count of [1, 10, 1_000]) {
     const machines = [0, 0.5, 1].map((share) => {
-      const machine = newMachine(doors(count));
+      const machine = newMachine(doorsOf(count));
       return { machine, sources: fill(machine, address, share) };
     });
     const line = (what: string, cost: (one: typeof machines[number]) => number) =>
@@ -162,7 +164,7 @@ const worst: string[][] = [["worst cases", "ns a step"]];
 const bad = (what: string, ns: number) => worst.push([what, ns.toFixed(0)]);
 
 {
-  const machine = newMachine(doors(1));
+  const machine = newMachine(doorsOf(1));
   fill(machine, ipv4, 1);
   let next = STRANGERS;
   bad(
@@ -200,18 +202,18 @@ const bad = (what: string, ns: number) => worst.push([what, ns.toFixed(0)]);
   bad(
     "one packet again and again",
     measure(STEPS, () => {
-      for (let step = 0; step < STEPS; step++) machine.step(packet, nowMs);
+      for (let step = 0; step < STEPS; step++) machine.step(packet, time);
     }),
   );
 }
 {
-  const machine = newMachine(doors(1));
+  const machine = newMachine(doorsOf(1));
   let next = 0;
   bad(
     "first knocks from ever new addresses of one IPv6 /64",
     measure(STEPS, () => {
       for (let step = 0; step < STEPS; step++) {
-        nowMs += 0.001;
+        time.nowMs += 0.001;
         knock(machine, onePrefix, next++, 80);
       }
     }),
@@ -225,7 +227,7 @@ const bad = (what: string, ns: number) => worst.push([what, ns.toFixed(0)]);
 }
 for (const length of [8, 2]) {
   const ports = SEQUENCE.slice(0, length);
-  const machine = newMachine([{ sequence: ports, withinMs: WITHIN_MS }]);
+  const machine = newMachine([sequenceDoor(ports)]);
   let next = 0;
   for (; next < SOURCES_MAX; next++) {
     for (const port of ports) knock(machine, onePrefix, next, port);
@@ -248,7 +250,7 @@ for (const length of [8, 2]) {
   );
 }
 {
-  const shared = Array.from({ length: 10 }, () => ({ sequence: SEQUENCE, withinMs: WITHIN_MS }));
+  const shared = Array.from({ length: 10 }, () => sequenceDoor(SEQUENCE));
   const machine = newMachine(shared);
   let next = 0;
   bad(

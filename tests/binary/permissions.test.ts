@@ -5,19 +5,27 @@ import assert from "node:assert/strict";
 
 const binary = new URL("../../dist/pk", import.meta.url);
 
-Deno.test("dist/pk may load libraries, read a few variables, and do nothing else", async () => {
-  const { allow_env, allow_ffi, prompt, ...rest } = await bakedPermissions();
+Deno.test("dist/pk may load libraries, use files and the network, and read a few variables", async () => {
+  const { allow_env, allow_ffi, prompt, ...baked } = await bakedPermissions();
   assert.deepEqual(allow_ffi, [], "an empty list is any library");
   assert.ok(
     Array.isArray(allow_env) && allow_env.length > 0,
     "an empty list would be any variable",
   );
   assert.equal(prompt, false, "a missing permission must be an error, not a question");
-  assert.deepEqual(rest.deny_import, [], "an empty list is every host");
+  assert.deepEqual(baked.deny_import, [], "an empty list is every host");
+  // For the client and the tools; the server gives them back (dropPermissions).
+  const { allow_net, allow_read, allow_write, ...rest } = baked;
+  assert.deepEqual([allow_net, allow_read, allow_write], [[], [], []]);
   const granted = Object.entries(rest).filter(([name, value]) =>
     name.startsWith("allow_") && name !== "allow_import" && value !== null
   );
   assert.deepEqual(granted, []);
+});
+
+Deno.test("the server gives back what only the client needs, before anything else", async () => {
+  const daemon = await Deno.readTextFile(new URL("../../src/daemon/daemon.ts", import.meta.url));
+  assert.match(daemon, /let config = first;\s+dropPermissions\(\);\s+libmnl\(\);/);
 });
 
 Deno.test("dist/pk opens nothing in a folder that others may write to", async () => {

@@ -10,11 +10,25 @@ Deno.test("systemd finds nothing wrong with pk.service", async () => {
   try {
     await install(`${root}config/pk.service`, `${host}/etc/systemd/system/pk.service`);
     await install(`${root}dist/pk`, `${host}/usr/local/bin/pk`);
+    await install("/bin/kill", `${host}/bin/kill`);
     const verified = await run("systemd-analyze", "verify", `--root=${host}`, "pk.service");
     assert.deepEqual(verified, { code: 0, stdout: "", stderr: "" });
   } finally {
     await Deno.remove(host, { recursive: true });
   }
+});
+
+Deno.test("the unit runs a configuration file, and may write what pk has to remember", async () => {
+  const unit = await Deno.readTextFile(`${root}config/pk.service`);
+  for (
+    const line of [
+      "Environment=PK_ARGS=run",
+      "ExecStart=/usr/local/bin/pk $PK_ARGS",
+      "StateDirectory=pk",
+      "ReadWritePaths=-/etc/pk",
+      "RestartPreventExitStatus=2 3",
+    ]
+  ) assert.ok(unit.includes(`\n${line}\n`), line);
 });
 
 Deno.test("pk refuses pk.default until a sequence is chosen, and takes the rest as it is", async () => {

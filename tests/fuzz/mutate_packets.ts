@@ -7,7 +7,7 @@ import type { Random } from "./random.ts";
 
 const IPV6_BYTES = 40;
 const EXTENSIONS = [0, 43, 44, 51, 60];
-const PROTOCOLS = [...EXTENSIONS, 6, 6, 17, 50, 58, 59, 135, 255];
+const PROTOCOLS = [...EXTENSIONS, 6, 6, 1, 17, 17, 50, 58, 58, 59, 135, 255];
 const SOURCES4 = [0, 1, 127 * 2 ** 24, 224 * 2 ** 24 - 1, 224 * 2 ** 24, 2 ** 32 - 1, 0xc0000201];
 const SOURCE_WORDS = [0, 1, 2, 0xffff, 0xff000000, 0xfeffffff, 0x20010db8];
 
@@ -108,6 +108,23 @@ const changeTcp: Mutator = (arena, random) => {
   if (which === 3) bytes[at + 13] = random.pick([2, 0x12, 0, 0xff, 0xc2, 3, 6]);
 };
 
+/** Another upper layer, where a header without options would be, mostly as it should be. */
+const changeUpper: Mutator = (arena, random) => {
+  const { bytes, view, length } = arena;
+  const first = version(arena);
+  const at = first === 4 ? ((bytes[0] as number) & 15) * 4 : IPV6_BYTES;
+  if ((first !== 4 && first !== 6) || at + 8 > length) return;
+  const udp = random.once(2);
+  bytes[first === 4 ? 9 : 6] = udp ? 17 : first === 4 ? 1 : 58;
+  if (udp) {
+    view.setUint16(at + 2, random.pick([0, 1, 53, 65535]));
+    view.setUint16(at + 4, length - at + random.pick([0, 0, 0, 1, -1, -length]));
+  } else {
+    bytes[at] = random.pick([8, 8, 128, 128, 0, 129]);
+    bytes[at + 1] = random.once(8) ? 1 : 0;
+  }
+};
+
 /** What the IP header says of the length becomes true, or true but for `error` bytes. */
 export function setLengths(arena: Arena, error = 0): void {
   if (version(arena) === 4 && arena.length >= 4) arena.view.setUint16(2, arena.length + error);
@@ -129,6 +146,7 @@ export const packetMutators: readonly Mutator[] = [
   changeSource,
   changeLength,
   changeTcp,
+  changeUpper,
   putLengthsRight,
   putLengthsRight,
 ];

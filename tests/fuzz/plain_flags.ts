@@ -1,8 +1,13 @@
 // What each flag's text means, said anew from the help and the limits, without regular expressions. A
 // text that means nothing is undefined: then the default must stand in and a finding must tell it.
 
-import { PUBLIC_SEQUENCE, QUEUE_NUMBER } from "../../src/config/config.ts";
-import type { Config } from "../../src/config/config.ts";
+import {
+  type Config,
+  type Door,
+  PUBLIC_SEQUENCE,
+  QUEUE_NUMBER,
+  SYN_ONLY,
+} from "../../src/config/config.ts";
 import type { ParsedFlags, RawFlags } from "../../src/config/flags.ts";
 import {
   DECOYS_MAX,
@@ -15,7 +20,7 @@ import {
   SOURCES_RANGE,
   WITHIN_MS,
 } from "../../src/limits.ts";
-import { expect } from "./oracle.ts";
+import { expect, fail } from "./oracle.ts";
 
 type Value = string | number | undefined;
 
@@ -37,14 +42,14 @@ const PLAIN: readonly Plain[] = [
     flag: "--port-seq",
     read: (text) => ports(text, SEQUENCE_PORTS_MIN, SEQUENCE_PORTS_MAX),
     fallback: PUBLIC_SEQUENCE.join(),
-    pick: ({ doors }) => doors[0]?.sequence.join(),
+    pick: ({ doors }) => sequenceOf(doors[0]).join(),
   },
   {
     name: "portDest",
     flag: "--port-dest",
     read: (text) => number(text, 1, 65_535),
     fallback: 10_090,
-    pick: ({ doors }) => doors[0]?.port,
+    pick: ({ doors }) => portOf(doors[0]),
   },
   {
     name: "ruleTimer",
@@ -72,14 +77,14 @@ const PLAIN: readonly Plain[] = [
     flag: "--on-expire",
     read: (text) => word(text, "keep", "cut"),
     fallback: "keep",
-    pick: ({ onExpire }) => onExpire,
+    pick: ({ doors }) => doors[0]?.onExpire,
   },
   {
     name: "decoys",
     flag: "--decoys",
     read: (text) => text === NONE ? "" : ports(text, 1, DECOYS_MAX),
     fallback: "",
-    pick: ({ decoys }) => decoys.join(),
+    pick: ({ decoys }) => tcpPorts(decoys).join(),
   },
   {
     name: "ban",
@@ -149,15 +154,38 @@ export function expectFlags(raw: RawFlags, parsed: ParsedFlags): void {
   for (const { reason, used } of findings) expect(reason !== "" && used !== "", () => "no reason");
 
   const [door] = config.doors;
-  const sequence = door?.sequence ?? [];
-  const taken = [...sequence, ...config.decoys];
-  const clash = door !== undefined && taken.includes(door.port) ||
-    config.decoys.some((decoy) => sequence.includes(decoy));
+  const sequence = sequenceOf(door);
+  const guarded = portOf(door);
+  const decoys = tcpPorts(config.decoys);
+  const clash = [...sequence, ...decoys].includes(guarded) ||
+    decoys.some((decoy) => sequence.includes(decoy));
   expect((conflict !== undefined) === clash, () => `conflict ${conflict}, ${clash} expected`);
   const known = sequence.join() === PUBLIC_SEQUENCE.join();
   expect(publicSequence === known, () => `publicSequence ${publicSequence}`);
   expect(config.doors.length === 1, () => `${config.doors.length} doors`);
+  expect(door?.from.length === 0 && !door.weakAccepted, () => "a door with choices of files");
   expect(config.tableOwner === raw.tableOwner, () => `tableOwner ${config.tableOwner}`);
+}
+
+/** Ports of a sequence that flags describe: plain SYNs, at any time. */
+function sequenceOf(door: Door | undefined): number[] {
+  const { knock } = door ?? {};
+  if (knock?.kind !== "plain") fail("no plain door");
+  const others = knock.steps.filter(({ flags, afterMs, beforeMs }) =>
+    flags !== SYN_ONLY || afterMs !== 0 || beforeMs !== Infinity
+  );
+  expect(others.length === 0, () => "a knock that is no plain SYN");
+  return tcpPorts(knock.steps);
+}
+
+function portOf(door: Door | undefined): number {
+  const [range, ...others] = door?.opens ?? [];
+  expect(others.length === 0 && range?.first === range?.last, () => "more ports than one");
+  return tcpPorts(range === undefined ? [] : [{ ...range, port: range.first }])[0] ?? 0;
+}
+
+function tcpPorts(all: readonly { readonly protocol: string; readonly port: number }[]): number[] {
+  return all.map(({ protocol, port }) => protocol === "tcp" ? port : fail(`a port of ${protocol}`));
 }
 
 function ports(text: string, min: number, max: number): string | undefined {

@@ -1,4 +1,4 @@
-// parsePacket() once more, from RFC 791, 8200 and 9293 and the words of src/packet/outcome.ts, with
+// parsePacket() once more, from RFC 768, 791, 792, 4443, 8200 and 9293 and the words of src/packet/outcome.ts, with
 // slices in place of offsets. Slow, plain, and independent: it shares only names with the parser.
 
 import { emptyHeader, type PacketHeader } from "../../src/packet/header.ts";
@@ -6,7 +6,7 @@ import type { ParseName } from "../../src/packet/outcome.ts";
 
 export interface SlowPacket {
   readonly outcome: ParseName;
-  /** Only for `tcp`. */
+  /** Only for `tcp`, `udp` and `echo`. */
   readonly header?: PacketHeader;
   /** Which headers were passed, the first three and how many: a number below 2^24. */
   readonly way: number;
@@ -38,10 +38,19 @@ function slowIpv4(captured: Uint8Array): SlowPacket {
   const moreFragments = (byte(captured, 6) & 0x20) !== 0;
   const fragmentOffset = number(captured, 6, 2) % 2 ** 13;
   if (moreFragments || fragmentOffset > 0) return end("fragment", 4);
-  if (byte(captured, 9) !== 6) return end("notTcp", 4);
   const header = { ...emptyHeader(), family: 4, word3: number(captured, 12, 4) } as const;
   const whole = { captured: captured.subarray(0, totalLength), length: totalLength };
-  return slowTcp(header, without(whole, headerBytes), headerBytes);
+  const rest = without(whole, headerBytes);
+  switch (byte(captured, 9)) {
+    case 6:
+      return slowTcp(header, rest, headerBytes);
+    case 17:
+      return slowUdp(header, rest, headerBytes);
+    case 1:
+      return slowEcho({ ...header, protocol: 1 }, 8, rest, headerBytes);
+    default:
+      return end("notKnock", 4);
+  }
 }
 
 function slowIpv6(captured: Uint8Array): SlowPacket {
@@ -74,7 +83,9 @@ function slowExtensions(
 ): SlowPacket {
   if (passed === 9) return end("tooManyHeaders", way);
   if (protocol === 6) return slowTcp(header, part, way);
-  if (![0, 43, 44, 51, 60].includes(protocol)) return end("notTcp", way);
+  if (protocol === 17) return slowUdp(header, part, way);
+  if (protocol === 58) return slowEcho({ ...header, protocol: 58 }, 128, part, way);
+  if (![0, 43, 44, 51, 60].includes(protocol)) return end("notKnock", way);
   if (part.length < 8) return end("malformed", way);
   if (part.captured.length < 8) return end("truncated", way);
   if (protocol === 0 && passed > 0) return end("malformed", way);
@@ -110,6 +121,38 @@ function slowTcp(header: PacketHeader, { captured, length }: Part, way: number):
     outcome: "tcp",
     header: { ...header, protocol: 6, sourcePort, destinationPort, sequence, flags },
     way: way * 61 + headerBytes,
+  };
+}
+
+function slowUdp(header: PacketHeader, { captured, length }: Part, way: number): SlowPacket {
+  if (length < 8) return end("malformed", way);
+  if (captured.length < 8) return end("truncated", way);
+  const own = number(captured, 4, 2);
+  const destinationPort = number(captured, 2, 2);
+  if (own < 8 || own > length || destinationPort === 0) return end("malformed", way);
+  return {
+    outcome: "udp",
+    header: { ...header, protocol: 17, sourcePort: number(captured, 0, 2), destinationPort },
+    way: way * 61 + 17,
+  };
+}
+
+/** `request` is the type of an echo request. */
+function slowEcho(
+  header: PacketHeader,
+  request: number,
+  { captured, length }: Part,
+  way: number,
+): SlowPacket {
+  if (length < 8) return end("malformed", way);
+  if (captured.length < 8) return end("truncated", way);
+  if (byte(captured, 0) !== request) return end("notKnock", way);
+  if (byte(captured, 1) !== 0) return end("malformed", way);
+  const [sourcePort, sequence] = [number(captured, 4, 2), number(captured, 6, 2)];
+  return {
+    outcome: "echo",
+    header: { ...header, sourcePort, destinationPort: length - 8, sequence },
+    way: way * 61 + 8,
   };
 }
 

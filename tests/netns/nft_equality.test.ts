@@ -14,6 +14,7 @@ import { netnsTest } from "../support/cases.ts";
 import { enter, inside, must, run } from "../support/netns.ts";
 import { type NftObject, nftText, objects, sets } from "../support/nft_objects.ts";
 import { PK } from "../support/pk.ts";
+import { rulesetConfigs } from "../support/ruleset_configs.ts";
 
 const TRANSACT = new URL("../support/transact.ts", import.meta.url).pathname;
 const PORT_SEQ = "7000,8000,7000,9000";
@@ -35,45 +36,70 @@ netnsTest("kernel: each object of ours is listed as nft's own", async (t) => {
   }
 });
 
-netnsTest("kernel: the ruleset installed is the one --dry-run prints", async (t) => {
-  await using pair = await createPair();
-  const flags = { portSeq: PORT_SEQ, portDest: PORT_DEST, tableOwner: false };
-  const text = rulesetText(rulesetOf(parseFlags(flags).config, "queue"), false);
-  const dryRun = await must(PK, "--dry-run", ...cliFlags(), "--no-table-owner");
-  strictEqual(dryRun, text);
-
-  const queue = await hasQueue(pair.nft);
-  const cut = (listing: string) => queue ? listing : listing.replace(QUEUE_STATEMENT, "");
-  const name = queue ? "in full" : "without the queue statement, which this kernel refuses";
-  await t.step(name, async () => {
-    await load(pair.nft, cut(text));
-    const installed = JSON.parse(await transact(pair.ours, "install", PORT_SEQ, PORT_DEST));
-    strictEqual(installed.form.queueKind, queue ? "queue" : "xt-target");
-    const ours = await list(pair.ours);
-    match(ours, /queue .*27085/, "our rule has the queue in one form or the other");
-    strictEqual(cut(ours), cut(await list(pair.nft)));
-  });
-
-  await t.step("with owner and persist, the flags are all that differs", async () => {
-    await pair.clear();
-    await load(pair.nft, cut(text));
-    const { form } = JSON.parse(
-      await transact(pair.ours, "install", PORT_SEQ, PORT_DEST, "owner"),
-    );
-    const ours = await list(pair.ours);
-    strictEqual(/^\tflags/m.test(ours), form.flags !== 0);
-    // nft 1.0.6 does not know `persist` and prints no name behind `flags`.
-    const rest = (listing: string) =>
-      cut(listing).replace(/^\tflags.*\n/m, "").replace(/\n+/g, "\n");
-    strictEqual(rest(ours), rest(await list(pair.nft)));
-  });
-
-  await t.step("pk --dry-run | nft -f -", async () => {
-    await pair.clear();
+netnsTest(
+  "kernel: --dry-run prints the ruleset of the configuration, and nft reads it",
+  async () => {
+    await using pair = await createPair();
+    const flags = { portSeq: PORT_SEQ, portDest: PORT_DEST, tableOwner: false };
+    const text = rulesetText(rulesetOf(parseFlags(flags).config, "queue"), false);
+    strictEqual(await must(PK, "--dry-run", ...cliFlags(), "--no-table-owner"), text);
+    const cut = await queueCutter(pair.nft);
     await load(pair.nft, cut(await must(PK, "--dry-run", ...cliFlags())));
     match(await list(pair.nft), /chain gate/);
-  });
+  },
+);
+
+netnsTest("kernel: the ruleset installed is the one that nft makes of its text", async (t) => {
+  await using pair = await createPair();
+  const cut = await queueCutter(pair.nft);
+  for (const [name, config] of Object.entries(rulesetConfigs)) {
+    await t.step(name, async () => {
+      await pair.clear();
+      await load(pair.nft, cut(rulesetText(rulesetOf(config, "queue"), false)));
+      await transact(pair.ours, "install", name);
+      const ours = await list(pair.ours);
+      match(ours, /queue .*4660/, "our rule has the queue in one form or the other");
+      strictEqual(cut(ours), cut(await list(pair.nft)));
+    });
+  }
 });
+
+netnsTest("kernel: with owner and persist, the flags are all that differs", async () => {
+  await using pair = await createPair();
+  const [name = ""] = Object.keys(rulesetConfigs);
+  await transact(pair.nft, "install", name);
+  const { form } = JSON.parse(await transact(pair.ours, "install", name, "owner"));
+  const ours = await list(pair.ours);
+  strictEqual(/^\tflags/m.test(ours), form.flags !== 0);
+  strictEqual(withoutFlags(ours), withoutFlags(await list(pair.nft)));
+});
+
+netnsTest(
+  "kernel: a table of our own takes any other configuration in one transaction, and keeps its grants",
+  async (t) => {
+    await using pair = await createPair();
+    const names = Object.keys(rulesetConfigs);
+    // Each after one that has more and one that has less.
+    const last = "all kinds of doors";
+    for (const [index, name] of names.entries()) {
+      await t.step(name, async () => {
+        await pair.clear();
+        const others = [last, name, names[index + 1] ?? name, name];
+        const { owner, form, installed } = JSON.parse(
+          await transact(pair.ours, "reload", name, ...others),
+        );
+        strictEqual(owner !== undefined, form.flags !== 0);
+        deepStrictEqual(installed, others.map(() => ({ transactions: 1, grants: 1 })));
+        const ours = await list(pair.ours);
+        match(ours, /192\.0\.2\.1 \. udp \. 53/);
+        await transact(pair.nft, "install", name);
+        const grant = /\n\t\telements = \{ 192\.0\.2\.1[^}]*\}/;
+        const objects = (listing: string) => blocks(withoutFlags(listing.replace(grant, "")));
+        deepStrictEqual(objects(ours), objects(await list(pair.nft)));
+      });
+    }
+  },
+);
 
 netnsTest("kernel: what nft made is read as it is", async () => {
   await using pair = await createPair();
@@ -211,6 +237,22 @@ async function changes(ns: string, { before }: NftObject): Promise<void> {
   await must(...enter(ns), "nft", "flush", "ruleset");
   await load(ns, nftText(before));
   ok(after !== await list(ns));
+}
+
+/** Takes out the statement that this kernel refuses, if it does. */
+async function queueCutter(ns: string): Promise<(text: string) => string> {
+  const queue = await hasQueue(ns);
+  return (text) => queue ? text : text.replace(QUEUE_STATEMENT, "");
+}
+
+/** nft 1.0.6 does not know `persist` and prints no name behind `flags`. */
+function withoutFlags(listing: string): string {
+  return listing.replace(/^\tflags.*\n/m, "").replace(/\n+/g, "\n");
+}
+
+/** Sets, counters and chains of a table in some order: a set that goes and comes again is the last. */
+function blocks(listing: string): string[] {
+  return listing.split(/(?<=\n\t\}\n)/).toSorted();
 }
 
 async function hasQueue(ns: string): Promise<boolean> {

@@ -8,6 +8,7 @@ import { NFNL_SUBSYS, NLM_F } from "../../src/netlink/constants.ts";
 import type { Message } from "../../src/netlink/message.ts";
 import { messageAttributes } from "../../src/netlink/nfnetlink.ts";
 import { NFT_MSG, NFTA_COUNTER, NFTA_OBJ, NFTA_SET_ELEM } from "../../src/nftables/constants.ts";
+import { addChain } from "../../src/nftables/chain.ts";
 import { addCounter, type Counter } from "../../src/nftables/counter_object.ts";
 import { addElements, type Element } from "../../src/nftables/element.ts";
 import type { Operation } from "../../src/nftables/operation.ts";
@@ -21,6 +22,8 @@ export interface Standing {
   readonly table: Table;
   readonly sets: readonly NftSet[];
   readonly elements: Readonly<Record<string, readonly Element[]>>;
+  /** Names. */
+  readonly chains?: readonly string[];
   readonly counters?: readonly Counter[];
 }
 
@@ -97,6 +100,8 @@ function answer(message: Message, standing: Standing | undefined): Uint8Array[] 
         ack(message),
       ];
     }
+    case NFT_MSG.NFT_MSG_GETCHAIN:
+      return dump((standing.chains ?? []).map((name) => addChain("pk", { name })), sequence);
     case NFT_MSG.NFT_MSG_GETSET:
       return dump(standing.sets.map((set) => addSet("pk", set, 1)), sequence);
     case NFT_MSG.NFT_MSG_GETSETELEM: {

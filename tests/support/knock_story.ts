@@ -5,6 +5,7 @@
 
 import { KnockMachine } from "../../src/knock/machine.ts";
 import type { PacketHeader, Source } from "../../src/packet/header.ts";
+import { at, sequenceDoor } from "./machines.ts";
 import { ipv4, ipv6, syn } from "./naive_machine.ts";
 
 export const KEY = [0x03020100, 0x87060504] as const;
@@ -75,11 +76,14 @@ export const worlds: readonly World[] = [
 
 /** A machine with a door for each string of letters. */
 export function newMachine(doors: readonly string[], port = (letter: number) => 80 + letter) {
-  const rules = doors.map((letters) => ({
-    sequence: [...letters].map((letter) => port(indexOf(letter))),
-    withinMs: WITHIN_MS,
-  }));
-  return new KnockMachine({ rules, sourcesMax: 1024, perPrefixMax: 64, key: KEY });
+  return new KnockMachine({
+    doors: doors.map((letters) =>
+      sequenceDoor([...letters].map((letter) => port(indexOf(letter))), WITHIN_MS)
+    ),
+    sourcesMax: 1024,
+    perPrefixMax: 64,
+    key: KEY,
+  });
 }
 
 function indexOf(letter: string): number {
@@ -107,7 +111,7 @@ export function tell({ doors, told }: Story, world: World): string {
       ...(again && source === "1" ? {} : from),
     };
     if (!again) sent.push(packet);
-    led.push(effects(machine, machine.step(packet, nowMs), sequences.length > 1));
+    led.push(effects(machine, machine.step(packet, at(nowMs)), sequences.length > 1));
   }
   return led.join(" ");
 }

@@ -3,7 +3,7 @@
 // ours, and the comparison of what the kernel lists after either (tests/netns).
 
 import { unhex } from "../../src/bytes/hex.ts";
-import { addChain } from "../../src/nftables/chain.ts";
+import { addChain, deleteChain } from "../../src/nftables/chain.ts";
 import { NFT_TABLE_F } from "../../src/nftables/constants.ts";
 import { addCounter } from "../../src/nftables/counter_object.ts";
 import {
@@ -15,24 +15,28 @@ import {
 } from "../../src/nftables/element.ts";
 import type { Operation } from "../../src/nftables/operation.ts";
 import { addRule, flushChain, ruleText, type Statement } from "../../src/nftables/rule.ts";
-import { addSet, encodeKey, type NftSet, setText } from "../../src/nftables/set.ts";
+import { addSet, deleteSet, encodeKey, type NftSet, setText } from "../../src/nftables/set.ts";
 import {
   counted,
   countedAs,
   ctEstablished,
   destinationIn,
+  echoRequest,
   fromType,
   limitedTo,
   loggedTo,
   notLoopback,
+  overProtocol,
   rejected,
   rememberSource,
   sourceAloneIn,
   sourceIn,
+  tcpFlagBits,
   tcpFlags,
   tcpFlagsNot,
   toLocalAddress,
   toQueue,
+  unreachable,
   verdict,
 } from "../../src/nftables/statement.ts";
 import { addTable, deleteTable } from "../../src/nftables/table.ts";
@@ -152,12 +156,24 @@ export const objects: readonly NftObject[] = [
     command: "flush chain inet t c",
     ours: [flushChain("t", "c")],
   },
+  {
+    name: "chain_delete",
+    before: [TABLE, CHAIN],
+    command: "delete chain inet t c",
+    ours: [deleteChain("t", "c")],
+  },
   ...sets.map((set): NftObject => ({
     name: `set_${set.key.join("_")}`,
     before: [TABLE],
     command: addSetCommand(set),
     ours: [addSet("t", set, 1)],
   })),
+  {
+    name: "set_delete",
+    before: [TABLE, addSetCommand(ports), `add element ${PORTS}`],
+    command: "delete set inet t p",
+    ours: [deleteSet("t", "p")],
+  },
   {
     name: "set_flush",
     before: [TABLE, addSetCommand(ports), `add element ${PORTS}`],
@@ -202,6 +218,14 @@ export const objects: readonly NftObject[] = [
   },
   rule("tcp_flags_first_syn", tcpFlags(["syn"], ["fin", "syn", "rst", "ack"])),
   rule("tcp_flags_syn", tcpFlags(["syn"], ["syn", "ack"])),
+  rule("tcp_flags_one", tcpFlags(["rst"], ["rst"])),
+  rule("tcp_flag_bits_all", tcpFlagBits({ mask: 0xff, value: 0x29 })),
+  rule("tcp_flag_bits_none", tcpFlagBits({ mask: 0x43, value: 0 })),
+  rule("tcp_flag_bits_any", tcpFlagBits({ mask: 0, value: 0 })),
+  rule("over_udp", overProtocol("udp")),
+  rule("echo_request_icmp", echoRequest("icmp", 56)),
+  rule("echo_request_icmp6", echoRequest("icmp6", 65_507)),
+  rule("unreachable", unreachable()),
   rule("destination_in", destinationIn("p"), [addSetCommand(ports)]),
   rule("source_in_ip", sourceIn("ip", ["l4proto", "dport"], "g4"), [addSetCommand(grants4)]),
   rule("source_in_ip6", sourceIn("ip6", ["l4proto", "dport"], "g6"), [addSetCommand(grants6)]),

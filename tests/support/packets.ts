@@ -59,6 +59,44 @@ export function tcp(fields: TcpFields = {}): Bytes {
     .bytes();
 }
 
+export interface UdpFields {
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  readonly data?: Uint8Array;
+}
+
+/** A UDP datagram, for `protocol: IPPROTO.UDP`. */
+export function udp(fields: UdpFields = {}): Bytes {
+  const { data = NOTHING } = fields;
+  return new Writer()
+    .u16be(fields.sourcePort ?? 40000)
+    .u16be(fields.destinationPort ?? 53)
+    .u16be(8 + data.length)
+    .u16be(0)
+    .raw(data)
+    .bytes();
+}
+
+export interface EchoFields {
+  readonly type?: number;
+  readonly code?: number;
+  readonly identifier?: number;
+  readonly sequence?: number;
+  readonly data?: Uint8Array;
+}
+
+/** An echo request for `protocol: IPPROTO.ICMP`, or for IPPROTO.ICMPV6 with type 128. */
+export function echo(fields: EchoFields = {}): Bytes {
+  return new Writer()
+    .u8(fields.type ?? 8)
+    .u8(fields.code ?? 0)
+    .u16be(0)
+    .u16be(fields.identifier ?? 1)
+    .u16be(fields.sequence ?? 1)
+    .raw(fields.data ?? NOTHING)
+    .bytes();
+}
+
 export interface Ipv4Fields {
   readonly source?: string;
   readonly destination?: string;
@@ -91,7 +129,9 @@ export function ipv4(fields: Ipv4Fields = {}): Bytes {
     .raw(destination)
     .raw(options)
     .bytes();
-  const upper = withChecksum(protocol, source, destination, payload);
+  const upper = protocol === IPPROTO.ICMP && payload.length >= 4
+    ? setU16(setU16(payload, 2, 0), 2, checksum(setU16(payload, 2, 0)))
+    : withChecksum(protocol, source, destination, payload);
   return concat(setU16(header, 10, checksum(header)), upper);
 }
 

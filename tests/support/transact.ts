@@ -3,12 +3,15 @@
 //
 //     transact.ts object NAME     our transaction for one of nft_objects.ts
 //     transact.ts read            table, sets and their elements of the table inet t, as we read them
-//     transact.ts install [FLAG…] the whole ruleset, with flags as pk has them
+//     transact.ts install NAME    the whole ruleset of one of ruleset_configs.ts; with `owner` behind it
+//                                 the table is owned
+//     transact.ts reload NAME…    one after the other into a table of our own, with a grant for a minute
+//                                 written after the first; what it owns is listed by nobody else meanwhile
 
-import { openNftablesSocket } from "../../src/daemon/daemon.ts";
-import { parseFlags } from "../../src/config/flags.ts";
+import { openNftablesSocket } from "../../src/daemon/sockets.ts";
+import type { Config } from "../../src/config/config.ts";
 import { hex } from "../../src/bytes/hex.ts";
-import { formsOf, install } from "../../src/firewall/firewall.ts";
+import { formsOf, install, writeGrants } from "../../src/firewall/firewall.ts";
 import { type Conversation, openConversation } from "../../src/netlink/conversation.ts";
 import { messageAttributes } from "../../src/netlink/nfnetlink.ts";
 import { listCounters, parseCounter } from "../../src/nftables/counter_object.ts";
@@ -16,6 +19,7 @@ import { listElements, parseElements } from "../../src/nftables/element.ts";
 import { listSets, parseSetLayout } from "../../src/nftables/set.ts";
 import { getTable, parseTable } from "../../src/nftables/table.ts";
 import { objects } from "./nft_objects.ts";
+import { rulesetConfigs } from "./ruleset_configs.ts";
 
 const TABLE = "t";
 
@@ -32,13 +36,40 @@ function carryOut(kernel: Conversation, [what, ...args]: readonly string[]): unk
     case "read":
       return read(kernel);
     case "install": {
-      const [portSeq, portDest, owner] = args;
-      const { config } = parseFlags({ portSeq, portDest, tableOwner: owner === "owner" });
-      return install(kernel, config, formsOf(config.tableOwner), []);
+      const [name, owner] = args;
+      return install(kernel, configNamed(name), formsOf(owner === "owner"), []);
     }
+    case "reload":
+      return reload(kernel, args);
     default:
       throw new Error(`transact.ts cannot ${what}`);
   }
+}
+
+function reload(kernel: Conversation, [first, ...others]: readonly string[]): unknown {
+  const { form } = install(kernel, configNamed(first), formsOf(true), []);
+  const source = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc0000201 } as const;
+  writeGrants(kernel, [{ source, protocol: "udp", port: 53, timeoutMs: 60_000 }]);
+  const [table] = kernel.ask(getTable("pk")).map(messageAttributes).map(parseTable);
+  const installed = others.map((name) => {
+    let transactions = 0;
+    const counting = {
+      ...kernel,
+      transact: (...all: Parameters<Conversation["transact"]>) => {
+        transactions++;
+        kernel.transact(...all);
+      },
+    };
+    const sent = install(counting, configNamed(name), [form], [], [], table?.owner);
+    return { transactions, grants: sent.grants.length };
+  });
+  return { form, owner: table?.owner, installed };
+}
+
+function configNamed(name = ""): Config {
+  const config = rulesetConfigs[name];
+  if (config === undefined) throw new Error(`No configuration "${name}"`);
+  return config;
 }
 
 function read(kernel: Conversation): unknown {

@@ -4,6 +4,7 @@
 
 import { LITTLE_ENDIAN } from "../../bytes/endian.ts";
 import { bytesU32ne } from "../../nftables/expression/expression.ts";
+import { IPPROTO_TCP } from "../../packet/protocol.ts";
 import { exactly, type KnownBytes, type Never, partly, unknown } from "./known_bytes.ts";
 
 export interface Newcomer {
@@ -15,7 +16,6 @@ export interface Newcomer {
 }
 
 export const NFPROTO = { 4: 2, 6: 10 } as const;
-export const IPPROTO_TCP = 6;
 /** SYN; of the two flags of ECN nothing is known. */
 export const TCP_FLAGS = { bits: 0x02, known: 0x3f } as const;
 

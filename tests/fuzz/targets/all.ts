@@ -1,8 +1,10 @@
-// Every decoder that reads what pk did not write itself.
+// Everything that reads what pk did not write itself.
 
 import type { Target } from "../harness.ts";
+import { configFile, hostsFile, knockdFile, oneTimeFile } from "./files.ts";
 import { knockWay } from "./knock.ts";
 import { listing } from "./listing.ts";
+import { locks } from "./locks.ts";
 import { logMessage, queueMessage } from "./messages.ts";
 import { ack, attributes, conversation, messages } from "./netlink.ts";
 import { elements, session, set, table } from "./objects.ts";
@@ -15,6 +17,7 @@ export const targets: readonly Target[] = [
   queueMessage,
   logMessage,
   knockWay,
+  locks,
   attributes,
   messages,
   ack,
@@ -26,4 +29,8 @@ export const targets: readonly Target[] = [
   listing,
   flags,
   commandLine,
+  configFile,
+  hostsFile,
+  oneTimeFile,
+  knockdFile,
 ];

@@ -97,6 +97,9 @@ export const elements: Target = {
           const grant = attempt(() => parseGrant(name, element));
           if (grant === undefined || grant instanceof Error) continue;
           expectUint("port", grant.port, 16);
+          const number = key[name === "grants4" ? 4 : 16];
+          const protocol = number === 6 ? "tcp" : number === 17 ? "udp" : undefined;
+          expect(grant.protocol === protocol, () => `protocol ${number} as ${grant.protocol}`);
           expectSource(grant.source);
           expect(grant.source.family === (name === "grants4" ? 4 : 6), () => `family in ${name}`);
           shape = fold(shape, grant.source.family);

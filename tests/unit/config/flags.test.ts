@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { PUBLIC_SEQUENCE, QUEUE_NUMBER } from "../../../src/config/config.ts";
+import { PUBLIC_SEQUENCE, QUEUE_NUMBER, SYN_ONLY } from "../../../src/config/config.ts";
 import { type ParsedFlags, parseFlags, type RawFlags } from "../../../src/config/flags.ts";
 
 const WRONG = Symbol("falls back to the default");
@@ -37,7 +37,7 @@ Deno.test("--port-seq", () => {
     ["8 0,81", WRONG],
     ["٨٠,٨١", WRONG],
   ];
-  table("portSeq", "--port-seq", cases, (door) => door.config.doors[0]?.sequence, [
+  table("portSeq", "--port-seq", cases, (parsed) => sequenceOf(parsed), [
     ...PUBLIC_SEQUENCE,
   ]);
 });
@@ -61,7 +61,7 @@ Deno.test("--port-dest", () => {
     ["22,23", WRONG],
     ["Infinity", WRONG],
   ];
-  table("portDest", "--port-dest", cases, ({ config }) => config.doors[0]?.port, 10_090);
+  table("portDest", "--port-dest", cases, (parsed) => portOf(parsed), 10_090);
 });
 
 Deno.test("--rule-timer", () => {
@@ -106,7 +106,7 @@ Deno.test("--refuse and --on-expire", () => {
   ];
   table("refuse", "--refuse", refusals, ({ config }) => config.refuse, "drop");
   const ends: readonly Outcome<string>[] = [["keep", "keep"], ["cut", "cut"], ["kill", WRONG]];
-  table("onExpire", "--on-expire", ends, ({ config }) => config.onExpire, "keep");
+  table("onExpire", "--on-expire", ends, ({ config }) => config.doors[0]?.onExpire, "keep");
 });
 
 Deno.test("--decoys and --ban", () => {
@@ -120,7 +120,10 @@ Deno.test("--decoys and --ban", () => {
     [range(100, 64).join(), range(100, 64)],
     [range(100, 65).join(), WRONG],
   ];
-  table<number[]>("decoys", "--decoys", decoys, ({ config }) => config.decoys, []);
+  table<number[]>("decoys", "--decoys", decoys, ({ config }) => {
+    assert.ok(config.decoys.every(({ protocol }) => protocol === "tcp"));
+    return config.decoys.map(({ port }) => port);
+  }, []);
   const bans: readonly Outcome<number | undefined>[] = [
     ["10m", 600_000],
     ["1", 1_000],
@@ -179,9 +182,21 @@ Deno.test("--log-format and --log-level", () => {
 
 Deno.test("without flags the defaults hold, and nothing is to be told but the public sequence", () => {
   const { config, findings, publicSequence } = parse({});
-  assert.deepEqual(config.doors, [
-    { sequence: PUBLIC_SEQUENCE, withinMs: 10_000, port: 10_090, timeoutMs: 20_000 },
-  ]);
+  assert.deepEqual(config.doors, [{
+    name: "main",
+    opens: [{ protocol: "tcp", first: 10_090, last: 10_090 }],
+    knock: {
+      kind: "plain",
+      steps: PUBLIC_SEQUENCE.map((port) => (
+        { protocol: "tcp", port, flags: SYN_ONLY, afterMs: 0, beforeMs: Infinity }
+      )),
+    },
+    withinMs: 10_000,
+    timeoutMs: 20_000,
+    onExpire: "keep",
+    from: [],
+    weakAccepted: false,
+  }]);
   assert.deepEqual(findings, []);
   assert.equal(publicSequence, true);
   assert.ok(config.queueNumber > 1, "0 and 1 are what others use");
@@ -255,13 +270,15 @@ Deno.test("any text gives a configuration, and a conflict only where there is on
   const flags = fc.record({ portSeq: text, portDest: text, ruleTimer: text, queueNum: text });
   fc.assert(
     fc.property(flags, (flags) => {
-      const { config, findings, conflict } = parse(flags);
+      const parsed = parse(flags);
+      const { config, findings, conflict } = parsed;
       const [door] = config.doors;
-      assert.ok(door && door.sequence.length >= 2 && door.sequence.length <= 10);
-      for (const port of [...door.sequence, door.port]) {
+      const [sequence, guarded] = [sequenceOf(parsed), portOf(parsed)];
+      assert.ok(door && sequence.length >= 2 && sequence.length <= 10);
+      for (const port of [...sequence, guarded]) {
         assert.ok(Number.isInteger(port) && port >= 1 && port <= 65_535);
       }
-      assert.equal(conflict !== undefined, door.sequence.includes(door.port));
+      assert.equal(conflict !== undefined, sequence.includes(guarded));
       assert.ok(Number.isInteger(door.timeoutMs) && door.timeoutMs >= 1);
       assert.ok(config.queueNumber >= 0 && config.queueNumber <= 65_535);
       assert.ok(findings.length <= 4);
@@ -269,6 +286,20 @@ Deno.test("any text gives a configuration, and a conflict only where there is on
     { numRuns: 1_000 },
   );
 });
+
+/** Ports of the one door's sequence, which are all of TCP. */
+function sequenceOf({ config: { doors } }: ParsedFlags): number[] {
+  const [door, ...others] = doors;
+  assert.ok(door?.knock.kind === "plain" && others.length === 0);
+  return door.knock.steps.map(({ protocol, port }) => protocol === "tcp" ? port : assert.fail());
+}
+
+/** The one port that is guarded. */
+function portOf({ config: { doors } }: ParsedFlags): number {
+  const [range, ...others] = doors[0]?.opens ?? [];
+  assert.ok(range?.protocol === "tcp" && range.first === range.last && others.length === 0);
+  return range.first;
+}
 
 function range(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);

@@ -3,20 +3,18 @@
 // into the real program is in tests/netns/syscall_faults.test.ts.
 
 import assert from "node:assert/strict";
-import { Writer } from "../../../src/bytes/writer.ts";
 import { parseFlags } from "../../../src/config/flags.ts";
 import { createGatekeeper } from "../../../src/daemon/gatekeeper.ts";
 import type { Fields } from "../../../src/daemon/log.ts";
 import { ERRNO, HostError, KernelError } from "../../../src/errors.ts";
 import { formsOf, install } from "../../../src/firewall/firewall.ts";
-import { type Attribute, raw, u32be, writeAttributes } from "../../../src/netlink/attribute.ts";
-import { NFNL_SUBSYS } from "../../../src/netlink/constants.ts";
+import { HELD_MESSAGE_BYTES, LOG_MESSAGE_BYTES } from "../../../src/limits.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
 import type { Transport } from "../../../src/netlink/transport.ts";
-import { NFULA } from "../../../src/nflog/constants.ts";
-import { NFQA } from "../../../src/nfqueue/constants.ts";
 import { fakeNftables } from "../../support/fake_nftables.ts";
-import { type Bytes, ipv4, ipv6, tcp } from "../../support/packets.ts";
+import { admitAll, batchOf, copied, machineOf, queued, syn } from "../../support/gatekeepers.ts";
+import { at } from "../../support/machines.ts";
+import type { Bytes } from "../../support/packets.ts";
 
 type ErrorName = keyof typeof ERRNO;
 
@@ -62,7 +60,7 @@ for (const { says, ...fault } of FAULTS) {
       socket.fault = fault;
       held.push([queued(3)]);
       copies.push(knocks(source));
-      assert.equal(gatekeeper.handleBatch(0), true);
+      assert.equal(gatekeeper.handleBatch(at(0)), true);
       assert.deepEqual(accepted, [3]);
       gatekeeper.tick(0);
       const failed = logged.filter(({ event }) => event !== "knock");
@@ -73,7 +71,7 @@ for (const { says, ...fault } of FAULTS) {
       const before = transactions.length;
       held.push([queued(4)]);
       copies.push(knocks(source));
-      gatekeeper.handleBatch(1000);
+      gatekeeper.handleBatch(at(1000));
       assert.deepEqual(accepted, [3, 4]);
       assert.equal(transactions.length, before + 1);
       gatekeeper.tick(1000);
@@ -87,11 +85,11 @@ Deno.test("an ack that comes too late is no ack of the next grant", () => {
   const { gatekeeper, socket, copies, logged } = setUp();
   socket.fault = { receive: "silence" };
   copies.push(knocks("198.51.100.7"));
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   // The late ack of the first waits there; the second is refused.
   socket.fault = { refuse: "ENFILE" };
   copies.push(knocks("198.51.100.8"));
-  gatekeeper.handleBatch(1000);
+  gatekeeper.handleBatch(at(1000));
   gatekeeper.tick(1000);
   const told = logged.filter(({ fields }) => fields["source"] === "198.51.100.8");
   assert.equal(told.at(-1)?.event, "grant failed");
@@ -103,11 +101,11 @@ Deno.test("a verdict that meets an error is told, and the next one covers what w
     const setup = setUp();
     setup.verdict.error = new KernelError("send to the kernel", ERRNO[code]);
     setup.held.push([queued(3)]);
-    assert.equal(setup.gatekeeper.handleBatch(0), true);
+    assert.equal(setup.gatekeeper.handleBatch(at(0)), true);
     assert.deepEqual(setup.logged.map(({ event }) => event), ["verdict failed"]);
     setup.verdict.error = undefined;
     setup.held.push([queued(4)]);
-    setup.gatekeeper.handleBatch(1);
+    setup.gatekeeper.handleBatch(at(1));
     assert.deepEqual(setup.accepted, [4]);
   }
 });
@@ -119,18 +117,18 @@ Deno.test("a message cut short at any byte earns no grant, and what is held goes
     for (let length = 0; length < last.length; length++) {
       held.push([queued(length)]);
       copies.push([first, last.slice(0, length)]);
-      gatekeeper.handleBatch(length);
+      gatekeeper.handleBatch(at(length));
     }
     assert.equal(transactions.length, 0);
     assert.equal(accepted.length, last.length);
     copies.push([last]);
-    gatekeeper.handleBatch(last.length);
+    gatekeeper.handleBatch(at(last.length));
     assert.equal(transactions.length, 1);
 
     const whole = queued(4711);
     for (let length = 0; length < whole.length; length++) {
       held.push([whole.slice(0, length), queued(length)]);
-      gatekeeper.handleBatch(last.length);
+      gatekeeper.handleBatch(at(last.length));
       assert.equal(accepted.at(-1), length);
     }
   }
@@ -154,7 +152,16 @@ for (const { says, ...fault } of FAULTS.filter(({ receive }) => receive !== "sho
   });
 }
 
-Deno.test("nothing asks for the wall clock but the times of log lines", async () => {
+/** The wall clock may jump either way: who asks for it, and for what. */
+const WALL_CLOCK: Readonly<Record<string, string>> = {
+  "client/": "its time step has to be the server's; what it prints and crosses out has a time",
+  "daemon/daemon.ts": "the unixMs of events: doors with changing sequences allow for some skew",
+  "daemon/log.ts": "the time in log lines",
+  "daemon/one_time_file.ts": "the time in the comment that crosses out a line",
+  "page/script.ts": "runs in a browser: its time step, as of the client",
+};
+
+Deno.test("nothing asks for the wall clock but who has a reason to", async () => {
   const asks: string[] = [];
   for (const folder of ["src", "ffi"]) {
     for await (const path of files(new URL(`../../../${folder}/`, import.meta.url))) {
@@ -164,7 +171,13 @@ Deno.test("nothing asks for the wall clock but the times of log lines", async ()
       }
     }
   }
-  assert.deepEqual(asks, ["daemon/log.ts"]);
+  const places = asks.map((file) => file.startsWith("client/") ? "client/" : file);
+  assert.deepEqual([...new Set(places)].sort(), Object.keys(WALL_CLOCK));
+});
+
+Deno.test("the daemon asks for the wall clock at one place", async () => {
+  const daemon = new URL("../../../src/daemon/daemon.ts", import.meta.url);
+  assert.equal((await Deno.readTextFile(daemon)).match(/\bDate\b/g)?.length, 1);
 });
 
 /** A gatekeeper whose socket to the kernel has faults, over two lists of batches. */
@@ -178,15 +191,16 @@ function setUp() {
   const gatekeeper = createGatekeeper({
     config: CONFIG,
     kernel: openConversation(socket),
-    key: [1, 2],
+    machine: machineOf(CONFIG),
+    admit: admitAll,
     queue: {
-      ...batchOf(held),
+      ...batchOf(held, HELD_MESSAGE_BYTES),
       accept(lastId) {
         if (verdict.error) throw verdict.error;
         accepted.push(lastId);
       },
     },
-    copies: batchOf(copies),
+    copies: batchOf(copies, LOG_MESSAGE_BYTES),
     log: (_level, event, fields = {}) => logged.push({ event, fields }),
   });
   // Only what is asked for from here on counts.
@@ -218,49 +232,11 @@ function faultySocket() {
   return { socket, transactions: nftables.transactions };
 }
 
-function batchOf(batches: Bytes[][]) {
-  const messageBytes = 512;
-  const memory = new Uint8Array(8 * messageBytes);
-  let lengths: number[] = [];
-  return {
-    view: new DataView(memory.buffer),
-    messageBytes,
-    receive() {
-      const batch = batches.shift() ?? [];
-      batch.forEach((message, index) => memory.set(message, index * messageBytes));
-      lengths = batch.map((message) => message.length);
-      return batch.length;
-    },
-    messageLength: (index: number) => lengths[index] ?? 0,
-  };
-}
-
-/** One packet as the kernel holds it. */
-function queued(id: number): Bytes {
-  const header = new Writer().u32be(id).u16be(0x0800).u8(0).bytes();
-  return message(NFNL_SUBSYS.NFNL_SUBSYS_QUEUE, [raw(NFQA.NFQA_PACKET_HDR, header)]);
-}
-
 let sequence = 0;
 
 /** Copies of a whole sequence of knocks. */
 function knocks(source: string): Bytes[] {
-  return [7000, 8000].map((destinationPort) => {
-    const payload = tcp({ destinationPort, sequence });
-    const packet = source.includes(":") ? ipv6({ source, payload }) : ipv4({ source, payload });
-    return message(NFNL_SUBSYS.NFNL_SUBSYS_ULOG, [
-      u32be(NFULA.NFULA_SEQ, sequence++),
-      raw(NFULA.NFULA_PAYLOAD, packet),
-    ]);
-  });
-}
-
-/** Message 0 of the subsystem, which is a packet in both. */
-function message(subsystem: number, attributes: readonly Attribute[]): Bytes {
-  const writer = new Writer().u32ne(0).u16ne(subsystem << 8).u16ne(0).u32ne(0).u32ne(0);
-  writer.u8(2).u8(0).u16be(CONFIG.queueNumber);
-  writeAttributes(writer, attributes);
-  return writer.patchU32ne(0, writer.length).bytes();
+  return [7000, 8000].map((port) => copied(sequence++, syn(port, source)));
 }
 
 async function* files(folder: URL): AsyncGenerator<URL> {

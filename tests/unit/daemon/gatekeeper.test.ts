@@ -3,38 +3,25 @@
 // grants, then the verdict, whatever happens to the grants.
 
 import assert from "node:assert/strict";
-import { Writer } from "../../../src/bytes/writer.ts";
 import type { LogLevel } from "../../../src/config/config.ts";
 import { parseFlags } from "../../../src/config/flags.ts";
-import { createGatekeeper } from "../../../src/daemon/gatekeeper.ts";
-import type { Fields } from "../../../src/daemon/log.ts";
 import { ERRNO, KernelError } from "../../../src/errors.ts";
-import { REFUSED_PREFIX, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import {
   BATCH_PACKETS,
   COPIES_MAX,
-  HELD_MESSAGE_BYTES,
   LINES_PER_SECOND,
   LOG_MESSAGE_BYTES,
 } from "../../../src/limits.ts";
 import {
-  type Attribute,
-  raw,
-  text,
-  u32be,
-  writeAttributes,
-} from "../../../src/netlink/attribute.ts";
-import { NFNL_SUBSYS } from "../../../src/netlink/constants.ts";
-import {
-  type Conversation,
-  type NamedRequest,
-  openConversation,
-} from "../../../src/netlink/conversation.ts";
-import { NFULA } from "../../../src/nflog/constants.ts";
-import { NFQA } from "../../../src/nfqueue/constants.ts";
-import { socketTo } from "../../support/fake_kernel.ts";
-import { fakeNftables } from "../../support/fake_nftables.ts";
-import { type Bytes, ipv4, ipv6, tcp } from "../../support/packets.ts";
+  type Behaviour,
+  copied,
+  queued,
+  setGatekeeper,
+  SOURCE,
+  syn,
+} from "../../support/gatekeepers.ts";
+import { at } from "../../support/machines.ts";
+import type { Bytes } from "../../support/packets.ts";
 
 const { config: CONFIG } = parseFlags({
   portSeq: "7000,8000",
@@ -45,124 +32,8 @@ const { config: CONFIG } = parseFlags({
   tableOwner: true,
 });
 
-/** 198.51.100.7, which sends unless a test says otherwise. */
-const SOURCE = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc6336407 } as const;
-
-interface Behaviour {
-  readonly transact?: (requests: readonly NamedRequest[]) => void;
-  readonly accept?: () => void;
-  readonly level?: LogLevel;
-}
-
-/** A gatekeeper over two lists of batches, and the order of everything it did. */
-function setUp({ transact, accept, level = "debug" }: Behaviour = {}) {
-  const done: string[] = [];
-  const logged: { event: string; fields: Fields }[] = [];
-  const held: Bytes[][] = [];
-  const copies: Bytes[][] = [];
-  const counted = { refused: 0 };
-  const nftables = fakeNftables({
-    table: { name: "pk", flags: 0, comment: TABLE_COMMENT },
-    sets: [],
-    elements: {},
-    get counters() {
-      return [{ name: "refused", packets: counted.refused, bytes: 0 }];
-    },
-  });
-  const { ask } = openConversation(socketTo(nftables.kernel));
-  const kernel: Conversation = {
-    transact(requests) {
-      done.push(`transaction of ${requests.length}`);
-      transact?.(requests);
-    },
-    ask(request) {
-      done.push("ask");
-      return ask(request);
-    },
-  };
-  const gatekeeper = createGatekeeper({
-    config: { ...CONFIG, log: { ...CONFIG.log, level } },
-    kernel,
-    key: [1, 2],
-    queue: {
-      ...batchOf(held, HELD_MESSAGE_BYTES, (count) => done.push(`held ${count}`)),
-      accept(lastId) {
-        done.push(`accept ${lastId}`);
-        accept?.();
-      },
-    },
-    copies: batchOf(copies, LOG_MESSAGE_BYTES, (count) => done.push(`copies ${count}`)),
-    log(_level, event, fields = {}) {
-      done.push(event);
-      logged.push({ event, fields });
-    },
-  });
-  let sequence = 0;
-  return {
-    gatekeeper,
-    held,
-    copies,
-    done,
-    logged,
-    counted,
-    /** A copy of each packet, numbered on from the one before. */
-    copy: (...packets: readonly Bytes[]) => packets.map((packet) => copied(sequence++, packet)),
-    refuse: (...packets: readonly Bytes[]) =>
-      packets.map((packet) => copied(sequence++, packet, REFUSED_PREFIX)),
-    /** What was done since the last call, without what the kernel was asked. */
-    takeDone: () => done.splice(0).filter((what) => what !== "ask"),
-    events: (event: string) =>
-      logged.filter((line) => line.event === event).map(({ fields }) => fields),
-  };
-}
-
-/** A batch that receives one list of messages after the other. */
-function batchOf(batches: Bytes[][], messageBytes: number, onReceive: (count: number) => void) {
-  const memory = new Uint8Array(BATCH_PACKETS * messageBytes);
-  let lengths: number[] = [];
-  return {
-    view: new DataView(memory.buffer),
-    messageBytes,
-    receive() {
-      const batch = batches.shift() ?? [];
-      batch.forEach((message, index) =>
-        memory.set(message.subarray(0, messageBytes), index * messageBytes)
-      );
-      lengths = batch.map((message) => message.length);
-      onReceive(batch.length);
-      return batch.length;
-    },
-    messageLength: (index: number) => lengths[index] ?? 0,
-  };
-}
-
-/** One packet as the kernel holds it: nothing of itself comes along. */
-function queued(id: number): Bytes {
-  const header = new Writer().u32be(id).u16be(0x0800).u8(0).bytes();
-  return message(NFNL_SUBSYS.NFNL_SUBSYS_QUEUE, [raw(NFQA.NFQA_PACKET_HDR, header)]);
-}
-
-/** One packet as the kernel copies it. */
-function copied(sequence: number, packet: Bytes, prefix = ""): Bytes {
-  return message(NFNL_SUBSYS.NFNL_SUBSYS_ULOG, [
-    text(NFULA.NFULA_PREFIX, prefix),
-    u32be(NFULA.NFULA_SEQ, sequence),
-    raw(NFULA.NFULA_PAYLOAD, packet),
-  ]);
-}
-
-/** Message 0 of the subsystem, which is a packet in both. */
-function message(subsystem: number, attributes: readonly Attribute[]): Bytes {
-  const writer = new Writer().u32ne(0).u16ne(subsystem << 8).u16ne(0).u32ne(0).u32ne(0);
-  writer.u8(2).u8(0).u16be(CONFIG.queueNumber);
-  writeAttributes(writer, attributes);
-  return writer.patchU32ne(0, writer.length).bytes();
-}
-
-let tcpSequence = 0;
-function syn(destinationPort: number, source = "198.51.100.7"): Bytes {
-  const payload = tcp({ destinationPort, sequence: tcpSequence++ });
-  return source.includes(":") ? ipv6({ source, payload }) : ipv4({ source, payload });
+function setUp({ level = "debug", ...behaviour }: Behaviour & { level?: LogLevel } = {}) {
+  return setGatekeeper({ ...CONFIG, log: { ...CONFIG.log, level } }, behaviour);
 }
 
 function knocks(source?: string): Bytes[] {
@@ -174,12 +45,24 @@ Deno.test("handleBatch() reads what is held, then the copies, writes the grant, 
   takeDone();
   held.push([queued(3), queued(4)]);
   copies.push(copy(...knocks()));
-  assert.equal(gatekeeper.handleBatch(0), true);
-  assert.deepEqual(takeDone(), ["held 2", "copies 2", "transaction of 3", "copies 0", "accept 4"]);
+  assert.equal(gatekeeper.handleBatch(at(0)), true);
+  assert.deepEqual(takeDone(), [
+    "held 2",
+    "copies 2",
+    "admit 1",
+    "transaction of 3",
+    "copies 0",
+    "accept 4",
+  ]);
   gatekeeper.tick(0);
   assert.deepEqual(takeDone(), ["knock", "knock", "granted"]);
-  assert.deepEqual(logged.at(-1)?.fields, { source: "198.51.100.7", port: 22, timeoutMs: 5_000 });
-  assert.equal(gatekeeper.handleBatch(0), false);
+  assert.deepEqual(logged.at(-1)?.fields, {
+    source: "198.51.100.7",
+    door: "main",
+    port: 22,
+    timeoutMs: 5_000,
+  });
+  assert.equal(gatekeeper.handleBatch(at(0)), false);
   assert.deepEqual(takeDone(), ["held 0", "copies 0"]);
 });
 
@@ -191,10 +74,10 @@ Deno.test("handleBatch() lets go only after the copy that is waited for, however
   held.push([queued(9)], [queued(10)]);
   copies.push(copy(first), copy(...noise()), copy(...noise()), copy(...noise()), copy(last));
   takeDone();
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
     ...["held 1", "copies 1", "copies 256", "copies 256", "copies 256", "copies 1"],
-    ...["transaction of 3", "copies 0", "accept 9"],
+    ...["admit 1", "transaction of 3", "copies 0", "accept 9"],
   ]);
   assert.equal(gatekeeper.openGrants(0).length, 1);
 });
@@ -204,9 +87,18 @@ Deno.test("handleBatch() writes the grants of each batch, and lets go after all 
   held.push([queued(1)]);
   copies.push(copy(...knocks("198.51.100.1")), copy(...knocks("198.51.100.2")));
   takeDone();
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
-    ...["held 1", "copies 2", "transaction of 3", "copies 2", "transaction of 3", "copies 0"],
+    ...[
+      "held 1",
+      "copies 2",
+      "admit 1",
+      "transaction of 3",
+      "copies 2",
+      "admit 1",
+      "transaction of 3",
+      "copies 0",
+    ],
     "accept 1",
   ]);
 });
@@ -216,8 +108,8 @@ Deno.test("handleBatch() carries all grants of a batch in one transaction, of bo
   const sources = ["198.51.100.1", "2001:db8::1", "198.51.100.2"];
   copies.push(copy(...sources.flatMap(knocks)));
   takeDone();
-  gatekeeper.handleBatch(0);
-  assert.deepEqual(takeDone(), ["held 0", "copies 6", "transaction of 9"]);
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), ["held 0", "copies 6", "admit 3", "transaction of 9"]);
   gatekeeper.tick(0);
   assert.deepEqual(events("granted").map(({ source }) => source), sources);
 });
@@ -226,18 +118,18 @@ Deno.test("handleBatch() reads one batch of copies where nothing is held, and gi
   const { gatekeeper, copies, copy, takeDone } = setUp();
   copies.push(copy(syn(7000)), copy(syn(8000)));
   takeDone();
-  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.equal(gatekeeper.handleBatch(at(0)), true);
   assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
-  assert.equal(gatekeeper.handleBatch(0), true);
-  assert.deepEqual(takeDone(), ["held 0", "copies 1", "transaction of 3"]);
-  assert.equal(gatekeeper.handleBatch(0), false);
+  assert.equal(gatekeeper.handleBatch(at(0)), true);
+  assert.deepEqual(takeDone(), ["held 0", "copies 1", "admit 1", "transaction of 3"]);
+  assert.equal(gatekeeper.handleBatch(at(0)), false);
 });
 
 Deno.test("handleBatch() lets go what is held where no copy is there", () => {
   const { gatekeeper, held, takeDone } = setUp();
   held.push([queued(0xffff_fffe), queued(0xffff_ffff), queued(0)]);
   takeDone();
-  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.equal(gatekeeper.handleBatch(at(0)), true);
   assert.deepEqual(takeDone(), ["held 3", "copies 0", "accept 0"]);
 });
 
@@ -248,7 +140,7 @@ for (const count of [BATCH_PACKETS, 1]) {
     copies.shift = () => flood;
     held.push([queued(1)]);
     takeDone();
-    assert.equal(gatekeeper.handleBatch(0), true);
+    assert.equal(gatekeeper.handleBatch(at(0)), true);
     const done = takeDone();
     assert.deepEqual([done[0], done.at(-1)], ["held 1", "accept 1"]);
     assert.equal(done.length - 2, COPIES_MAX / count);
@@ -270,11 +162,11 @@ for (
     });
     held.push([queued(2)]);
     copies.push(copy(...knocks()), copy(...knocks("198.51.100.8")));
-    gatekeeper.handleBatch(0);
+    gatekeeper.handleBatch(at(0));
     // At once: the next failure could take as long.
-    assert.deepEqual(takeDone(), ["held 1", "copies 2", "transaction of 3", "accept 2"]);
-    gatekeeper.handleBatch(0);
-    assert.deepEqual(takeDone(), ["held 0", "copies 2", "transaction of 3"]);
+    assert.deepEqual(takeDone(), ["held 1", "copies 2", "admit 1", "transaction of 3", "accept 2"]);
+    gatekeeper.handleBatch(at(0));
+    assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "transaction of 3"]);
     gatekeeper.tick(0);
     assert.deepEqual(logged.at(-1)?.event, "grant failed");
     assert.equal(gatekeeper.openGrants(0).length, 0);
@@ -291,13 +183,13 @@ Deno.test("handleBatch() writes no grant a second time, whatever became of the f
     },
   });
   copies.push(copy(...knocks()), copy(syn(7000)), copy(...knocks("198.51.100.8")));
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   refusing = false;
   takeDone();
-  gatekeeper.handleBatch(1);
+  gatekeeper.handleBatch(at(1));
   assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
-  gatekeeper.handleBatch(2);
-  assert.deepEqual(takeDone(), ["held 0", "copies 2", "transaction of 3"]);
+  gatekeeper.handleBatch(at(2));
+  assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "transaction of 3"]);
 });
 
 Deno.test("handleBatch() says that a verdict failed, and gives it with the next one", () => {
@@ -309,10 +201,10 @@ Deno.test("handleBatch() says that a verdict failed, and gives it with the next 
   });
   held.push([queued(1)], [queued(2)]);
   takeDone();
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 1", "verdict failed"]);
   failure = undefined;
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 2"]);
 });
 
@@ -326,7 +218,7 @@ Deno.test("handleBatch() counts copies that it cannot parse, and messages that i
     queued(1),
     tooLong,
   ]);
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.equal(done.at(-1), "accept 4");
   const { packets, held: heldCount, undecoded, truncated } = gatekeeper.counters();
   assert.deepEqual({ packets, heldCount, undecoded, truncated }, {
@@ -342,14 +234,14 @@ Deno.test("handleBatch() gives no verdict where none of the messages was a packe
   held.push([new Uint8Array(8)]);
   copies.push([new Uint8Array(8)], [new Uint8Array(8)]);
   takeDone();
-  assert.equal(gatekeeper.handleBatch(0), true, "a copy may be behind those");
+  assert.equal(gatekeeper.handleBatch(at(0)), true, "a copy may be behind those");
   assert.deepEqual(takeDone(), ["held 1", "copies 1"]);
 });
 
 Deno.test("handleBatch() says that something was there also where it was no packet", () => {
   const { gatekeeper, held } = setUp();
   held.push([new Uint8Array(8)], [queued(1)]);
-  assert.equal(gatekeeper.handleBatch(0), true);
+  assert.equal(gatekeeper.handleBatch(at(0)), true);
 });
 
 Deno.test("handleBatch() counts knocks that are lost by the gaps between their numbers", () => {
@@ -358,7 +250,7 @@ Deno.test("handleBatch() counts knocks that are lost by the gaps between their n
     sequences.map((sequence) => copied(sequence, syn(9000)));
   const lostAfter = (...sequences: readonly number[]) => {
     copies.push(numbered(...sequences));
-    gatekeeper.handleBatch(0);
+    gatekeeper.handleBatch(at(0));
     return gatekeeper.counters()["lost"];
   };
   assert.equal(lostAfter(41), 0, "those before the first one are not ours");
@@ -372,13 +264,13 @@ Deno.test("handleBatch() counts them across 2^32 as well", () => {
   const { gatekeeper, copies } = setUp();
   const lostAfter = (...sequences: readonly number[]) => {
     copies.push(sequences.map((sequence) => copied(sequence, syn(9000))));
-    gatekeeper.handleBatch(0);
+    gatekeeper.handleBatch(at(0));
     return gatekeeper.counters()["lost"];
   };
   assert.equal(lostAfter(0xffff_fffe, 0xffff_ffff, 0, 1), 0);
   const again = setUp();
   again.copies.push([0xffff_fffd, 2].map((sequence) => copied(sequence, syn(9000))));
-  again.gatekeeper.handleBatch(0);
+  again.gatekeeper.handleBatch(at(0));
   assert.equal(again.gatekeeper.counters()["lost"], 4);
   assert.equal(again.gatekeeper.copied, 6);
 });
@@ -387,7 +279,7 @@ Deno.test("tick() tells once a second of knocks that were lost", () => {
   const { gatekeeper, copies, events } = setUp();
   const copy = (sequence: number, nowMs: number) => {
     copies.push([copied(sequence, syn(9000))]);
-    gatekeeper.handleBatch(nowMs);
+    gatekeeper.handleBatch(at(nowMs));
   };
   copy(0, 500);
   gatekeeper.tick(500);
@@ -413,7 +305,7 @@ Deno.test("handleBatch() grants nobody who lost a knock, and everybody who did n
   const { gatekeeper, copies } = setUp();
   const [first, second] = [syn(7000), syn(8000)];
   copies.push([copied(0, syn(7000, "198.51.100.8")), copied(2, first), copied(9, second)]);
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   const open = gatekeeper.openGrants(0).map(({ source }) => source.word3 & 0xff);
   assert.deepEqual(open, [7]);
 });
@@ -423,7 +315,7 @@ Deno.test("handleBatch() tells of SYNs that the kernel refused", () => {
   counted.refused = 2;
   copies.push(refuse(syn(22), syn(22, "2001:db8::1")));
   takeDone();
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), ["held 0", "copies 2"]);
   gatekeeper.tick(0);
   assert.deepEqual(events("refused"), [
@@ -437,7 +329,7 @@ Deno.test("handleBatch() tells of SYNs that the kernel refused", () => {
 Deno.test("handleBatch() takes no refused SYN for a knock", () => {
   const { gatekeeper, copies, copy, refuse } = setUp();
   copies.push([...copy(syn(7000)), ...refuse(syn(8000)), ...refuse(...knocks("198.51.100.8"))]);
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   assert.equal(gatekeeper.counters()["knocks"], 1);
   assert.deepEqual(gatekeeper.openGrants(0), []);
 });
@@ -445,7 +337,7 @@ Deno.test("handleBatch() takes no refused SYN for a knock", () => {
 Deno.test("handleBatch() does not parse what the kernel refused with less care", () => {
   const { gatekeeper, copies, refuse, events } = setUp();
   copies.push(refuse(new Uint8Array([0x45]), syn(22).slice(0, 30)));
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   gatekeeper.tick(0);
   assert.deepEqual(events("refused"), []);
   assert.equal(gatekeeper.counters()["truncated"], 2);
@@ -458,7 +350,7 @@ Deno.test("tick() tells how many refused SYNs the kernel counted and did not cop
   copies.push(
     refuse(...Array.from({ length: LINES_PER_SECOND }, (_, at) => syn(22, `198.51.100.${at}`))),
   );
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   gatekeeper.tick(0);
   assert.equal(events("refused").length, LINES_PER_SECOND);
   assert.equal(gatekeeper.dueMs, 1_000);
@@ -473,34 +365,41 @@ Deno.test("tick() tells how many refused SYNs the kernel counted and did not cop
 Deno.test("handleBatch() throttles what strangers cause; tick() tells how much was left out", () => {
   const { gatekeeper, copies, copy, logged, events } = setUp();
   copies.push(copy(...Array.from({ length: 16 }, (_, index) => syn(7000, `198.51.100.${index}`))));
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   gatekeeper.tick(0);
   assert.equal(events("knock").length, LINES_PER_SECOND);
   assert.equal(gatekeeper.dueMs, 1_000);
   gatekeeper.tick(1_000);
-  assert.deepEqual(logged.at(-1), { event: "omitted", fields: { of: "knock", count: 6 } });
+  assert.deepEqual(logged.at(-1), {
+    level: "info",
+    event: "omitted",
+    fields: { of: "knock", count: 6 },
+  });
   assert.equal(gatekeeper.dueMs, undefined);
 });
 
 Deno.test("handleBatch() tells of first knocks only where everything is told", () => {
   const { gatekeeper, copies, copy, events } = setUp({ level: "info" });
   copies.push(copy(syn(7000, "198.51.100.8"), ...knocks()));
-  gatekeeper.handleBatch(0);
+  gatekeeper.handleBatch(at(0));
   gatekeeper.tick(0);
-  assert.deepEqual(events("knock"), [{ source: "198.51.100.7", stage: 2, of: 2 }]);
+  assert.deepEqual(events("knock"), [{ source: "198.51.100.7", door: "main", stage: 2, of: 2 }]);
 });
 
 Deno.test("tick() tells when a grant ends, counted from the last sequence", () => {
   const { gatekeeper, copies, copy, logged } = setUp();
   for (const nowMs of [0, 2_000]) {
     copies.push(copy(...knocks()));
-    gatekeeper.handleBatch(nowMs);
+    gatekeeper.handleBatch(at(nowMs));
   }
   assert.deepEqual(gatekeeper.tick(6_999), []);
   assert.ok(!logged.some(({ event }) => event === "expired"));
   assert.equal(gatekeeper.isGranted(SOURCE, 22), true);
-  assert.deepEqual(gatekeeper.tick(7_000), [{ source: SOURCE, port: 22, timeoutMs: 5_000 }]);
+  assert.deepEqual(gatekeeper.tick(7_000), [
+    { source: SOURCE, protocol: "tcp", port: 22, timeoutMs: 5_000 },
+  ]);
   assert.deepEqual(logged.at(-1), {
+    level: "info",
     event: "expired",
     fields: { source: "198.51.100.7", port: 22 },
   });
@@ -509,10 +408,11 @@ Deno.test("tick() tells when a grant ends, counted from the last sequence", () =
 
 Deno.test("adopt() takes over grants that stand in the kernel", () => {
   const { gatekeeper, logged } = setUp();
-  gatekeeper.adopt([{ source: SOURCE, port: 22, timeoutMs: 300 }], 100);
+  const grant = { source: SOURCE, protocol: "tcp", port: 22, timeoutMs: 300 } as const;
+  gatekeeper.adopt([grant], 100);
   gatekeeper.tick(200);
   assert.equal(logged.length, 0);
-  assert.deepEqual(gatekeeper.openGrants(250), [{ source: SOURCE, port: 22, timeoutMs: 150 }]);
+  assert.deepEqual(gatekeeper.openGrants(250), [{ ...grant, timeoutMs: 150 }]);
   gatekeeper.tick(400);
   assert.equal(logged.at(-1)?.event, "expired");
 });

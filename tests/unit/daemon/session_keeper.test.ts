@@ -38,13 +38,19 @@ type Refuse = (request: NamedRequest) => keyof typeof ERRNO | undefined;
 function setUp(
   onExpire: OnExpire,
   sockets: Socket[] = [],
-  { grants = [], refuse = () => undefined }: { grants?: string[]; refuse?: Refuse } = {},
+  { grants = [], refuse = () => undefined, others = [] }: {
+    grants?: string[];
+    refuse?: Refuse;
+    /** Further guarded ports. */
+    others?: readonly (readonly [port: number, onExpire: OnExpire])[];
+  } = {},
 ) {
   const host = { sockets: [...sockets], grants: new Set(grants), refuse };
   const asked: number[] = [];
   const logged: { level: string; event: string; fields: Fields }[] = [];
   const diag: Conversation = {
     transact: () => assert.fail("sock_diag has no transactions"),
+    commit: () => assert.fail("sock_diag has no transactions"),
     ask(request) {
       asked.push(request.type);
       const code = host.refuse(request);
@@ -69,14 +75,13 @@ function setUp(
     },
   };
   const keeper = createSessionKeeper({
-    ports: [PORT],
-    onExpire,
+    ports: new Map([[PORT, onExpire], ...others]),
     isGranted: (source, port) => host.grants.has(`${formatAddress(source)} ${port}`),
     log: (level, event, fields = {}) => logged.push({ level, event, fields }),
   }, diag);
-  const end = (source: string, nowMs: number) => {
-    host.grants.delete(`${source} ${PORT}`);
-    keeper.grantsEnded([grantOf(source)], nowMs);
+  const end = (source: string, nowMs: number, port = PORT) => {
+    host.grants.delete(`${source} ${port}`);
+    keeper.grantsEnded([grantOf(source, port)], nowMs);
   };
   const names = () => host.sockets.map(({ name }) => name);
   const events = (name: string) => logged.filter(({ event }) => event === name);
@@ -259,7 +264,7 @@ Deno.test("cut: a session of a source whose grant was adopted ends with that gra
 Deno.test("several grants that end at once cost one list of each family", () => {
   const { keeper, asked } = setUp("keep");
   asked.length = 0;
-  keeper.grantsEnded(["198.51.100.1", "198.51.100.2"].map(grantOf), 0);
+  keeper.grantsEnded(["198.51.100.1", "198.51.100.2"].map((source) => grantOf(source)), 0);
   assert.equal(asked.length, 0);
   keeper.tick(SETTLED_MS - 1);
   assert.equal(asked.length, 0);
@@ -308,6 +313,91 @@ for (
   });
 }
 
+Deno.test("ports are kept or cut, each as its door says", () => {
+  const source = "198.51.100.1";
+  const { host, keeper, end, names, events } = setUp("cut", [], {
+    others: [[80, "keep"], [81, "cut"]],
+    grants: [22, 80, 81].map((port) => `${source} ${port}`),
+  });
+  host.sockets.push(
+    { source, sourcePort: 1, name: 1 },
+    { source, sourcePort: 2, name: 2, port: 80 },
+    { source, sourcePort: 3, name: 3, port: 81 },
+  );
+  end(source, 0, 80);
+  assert.deepEqual(names(), [1, 2, 3]);
+  end(source, 0);
+  assert.deepEqual(names(), [2, 3], "each port has a grant of its own");
+  end(source, 0, 81);
+  assert.deepEqual(names(), [2]);
+  keeper.tick(SETTLED_MS);
+  keeper.tableRestored(SETTLED_MS * 2);
+  assert.deepEqual(names(), [2]);
+  assert.deepEqual(events("cut").map(({ fields }) => fields.port), [22, 81]);
+});
+
+Deno.test("grants of udp have no sessions: nothing is asked", () => {
+  const { keeper, asked } = setUp("cut");
+  asked.length = 0;
+  keeper.grantsEnded([{ ...grantOf("198.51.100.1"), protocol: "udp" }], 0);
+  assert.deepEqual([asked, keeper.dueMs], [[], undefined]);
+});
+
+Deno.test("guard() takes connections to ports that are new for legitimate, to no others", () => {
+  const stranger = "198.51.100.66";
+  const { host, keeper, names } = setUp("keep");
+  // One that came in while the table was away, and one to a port that nobody guarded.
+  host.sockets.push(
+    { source: stranger, sourcePort: 1, name: 1 },
+    { source: stranger, sourcePort: 2, name: 2, port: 80 },
+  );
+  keeper.guard(new Map([[PORT, "keep"], [80, "keep"]]));
+  host.sockets.push({ source: stranger, sourcePort: 3, name: 3, port: 80 });
+  keeper.tableRestored(0);
+  assert.deepEqual(names(), [2]);
+});
+
+Deno.test("guard() asks for nothing where no port is new, and of both families where one is", () => {
+  const { keeper, asked } = setUp("keep");
+  asked.length = 0;
+  keeper.guard(new Map([[PORT, "cut"]]));
+  keeper.guard(new Map());
+  assert.deepEqual(asked, []);
+  keeper.guard(new Map([[PORT, "cut"]]));
+  assert.equal(asked.length, 2);
+});
+
+Deno.test("guard() leaves in peace what it no longer guards", () => {
+  const source = "198.51.100.66";
+  const { host, keeper, end, names } = setUp("cut", [], { grants: [`${source} ${PORT}`] });
+  host.sockets.push({ source, sourcePort: 1, name: 1 });
+  keeper.guard(new Map([[80, "cut"]]));
+  end(source, 0);
+  keeper.tick(SETTLED_MS);
+  keeper.tableRestored(SETTLED_MS * 2);
+  assert.deepEqual(names(), [1]);
+});
+
+Deno.test("guard() changes what happens when a grant ends", () => {
+  const source = "198.51.100.1";
+  const { host, keeper, end, names } = setUp("keep", [], { grants: [`${source} ${PORT}`] });
+  host.sockets.push({ source, sourcePort: 1, name: 1 });
+  keeper.guard(new Map([[PORT, "cut"]]));
+  end(source, 0);
+  assert.deepEqual(names(), []);
+});
+
+Deno.test("guard() that cannot list is told, and the ports are guarded all the same", () => {
+  const { host, keeper, names, events } = setUp("keep");
+  host.sockets.push({ source: "198.51.100.66", sourcePort: 1, name: 1, port: 80 });
+  host.refuse = () => "ENOMEM";
+  keeper.guard(new Map([[80, "keep"]]));
+  assert.equal(events("cut failed").length, 1);
+  host.refuse = () => undefined;
+  keeper.tableRestored(0);
+  assert.deepEqual(names(), []);
+});
+
 Deno.test("connections beyond LEGITIMATE_MAX are told of once", () => {
   const sockets = Array.from({ length: LEGITIMATE_MAX + 2 }, (_, name) => ({
     source: "198.51.100.1",
@@ -317,8 +407,8 @@ Deno.test("connections beyond LEGITIMATE_MAX are told of once", () => {
   assert.equal(setUp("keep", sockets).events("too many sessions").length, 1);
 });
 
-function grantOf(source: string): Grant {
-  return { source: addressOf(source), port: PORT, timeoutMs: 5_000 };
+function grantOf(source: string, port = PORT): Grant {
+  return { source: addressOf(source), protocol: "tcp", port, timeoutMs: 5_000 };
 }
 
 function addressOf(text: string): Source {

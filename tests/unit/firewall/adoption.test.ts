@@ -2,12 +2,15 @@
 // another one, grants the daemon knows, sessions older than pk.
 
 import assert from "node:assert/strict";
-import { parseFlags } from "../../../src/config/flags.ts";
+import { unhex } from "../../../src/bytes/hex.ts";
+import type { Config, Milliseconds } from "../../../src/config/config.ts";
 import { formsOf, install } from "../../../src/firewall/firewall.ts";
 import { type Grant, grantElement } from "../../../src/firewall/grant.ts";
 import { rulesetOf, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
 import type { Session } from "../../../src/netlink/sock_diag.ts";
+import { configOf, plainDoor } from "../../support/configs.ts";
+import type { NftSet } from "../../../src/nftables/set.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import {
   elementsAdded,
@@ -20,12 +23,12 @@ import {
 const OWNED = 6;
 /** The flags of a table with `owner` and `persist` whose owner is gone. */
 const ORPHAN = 4;
-const { config } = parseFlags({ portSeq: "7000,8000", portDest: "22", tableOwner: true });
+const config = configOf();
 const IPV4 = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc0000201 } as const;
 const IPV6 = { family: 6, word0: 0x20010db8, word1: 0, word2: 0, word3: 1 } as const;
 const grants: readonly Grant[] = [
-  { source: IPV4, port: 22, timeoutMs: 9_000 },
-  { source: IPV6, port: 22, timeoutMs: 5_000 },
+  { source: IPV4, protocol: "tcp", port: 22, timeoutMs: 9_000 },
+  { source: IPV6, protocol: "udp", port: 22, timeoutMs: 5_000 },
 ];
 const standing: Standing = {
   table: { name: "pk", flags: ORPHAN, comment: TABLE_COMMENT },
@@ -52,11 +55,8 @@ Deno.test("install() makes a table of another layout anew, with the grants of th
   const smaller = standing.sets.map((set) => ({ ...set, ...(set.size && { size: 10 }) }));
   const others: readonly Standing[] = [
     { ...standing, sets: smaller },
-    {
-      ...standing,
-      sets: [...standing.sets, { name: "more", key: ["inet_service"], timeout: false }],
-    },
     { ...standing, table: { ...standing.table, flags: 0 } },
+    { ...standing, table: { ...standing.table, owner: 4711 } },
   ];
   for (const other of others) {
     const nftables = fakeNftables(other);
@@ -68,6 +68,45 @@ Deno.test("install() makes a table of another layout anew, with the grants of th
     ]);
     assert.equal(elementsAdded(transaction, "grants6").length, 1);
   }
+});
+
+Deno.test("install() gives the table it owns another configuration, and leaves the grants where they are", () => {
+  const owned = { ...standing, table: { ...standing.table, flags: OWNED, owner: 4711 } };
+  const nftables = fakeNftables(owned);
+  const other = configOf({ doors: [plainDoor({ opens: ["udp/53"], onExpire: "cut" })] });
+  assert.deepEqual(run(nftables, { wanted: other, ownPort: 4711 }).grants, grants);
+  const [transaction, ...others] = nftables.transactions;
+  assert.equal(others.length, 0);
+  const names = messageNames(transaction);
+  assert.ok(!names.includes("DELTABLE"));
+  assert.deepEqual(elementsAdded(transaction, "grants4"), []);
+  // Without TCP there are no sessions to be inherited.
+  assert.deepEqual(deleted(transaction), ["set inherited4", "set inherited6"]);
+  assert.ok(names.lastIndexOf("DELRULE") < names.indexOf("DELSET"), "rules go first");
+});
+
+Deno.test("install() takes out sets and chains of an earlier configuration, and renews changed sets", () => {
+  const banMs = 60_000 as Milliseconds;
+  const before = configOf({ decoys: ["tcp/1"], banMs });
+  const after = { ...before, banMs: 120_000 as Milliseconds };
+  const { sets, chains } = rulesetOf(before, "queue");
+  const more: NftSet = { name: "more", key: ["inet_service"], timeout: false };
+  const names = chains.map(({ name }) => name);
+  const nftables = fakeNftables({
+    ...standing,
+    sets: [...sets, more],
+    chains: [...names, "old", "older"],
+  });
+  run(nftables, { wanted: after });
+  const [transaction] = nftables.transactions;
+  assert.deepEqual(deleted(transaction), [
+    ...["chain old", "chain older"],
+    ...["set banned4", "set banned6", "set more"],
+  ]);
+  const order = messageNames(transaction);
+  assert.ok(order.lastIndexOf("DELRULE") < order.indexOf("DELCHAIN"), "rules go first");
+  assert.ok(order.lastIndexOf("DELSET") < order.indexOf("NEWSET"), "changed sets come again");
+  assert.deepEqual(elementsAdded(transaction, "grants4"), []);
 });
 
 Deno.test("install() gives up grants that it cannot understand, and nothing else", () => {
@@ -92,13 +131,13 @@ Deno.test("install() counts an element without a timeout as no grant", () => {
 
 Deno.test("install() writes the grants it is told of where no table stands", () => {
   const nftables = fakeNftables();
-  assert.deepEqual(run(nftables, grants).grants, grants);
+  assert.deepEqual(run(nftables, { known: grants }).grants, grants);
   assert.equal(elementsAdded(nftables.transactions[0], "grants4").length, 1);
 });
 
 Deno.test("install() writes grants it is told of beside those that stand there", () => {
   const nftables = fakeNftables({ ...standing, elements: {} });
-  run(nftables, grants);
+  run(nftables, { known: grants });
   const [transaction] = nftables.transactions;
   assert.ok(!messageNames(transaction).includes("DELTABLE"));
   assert.equal(elementsAdded(transaction, "grants4").length, 1);
@@ -121,7 +160,7 @@ Deno.test("install() lets sessions through that are older than pk", () => {
     { source: IPV4, sourcePort: 40_000, port: 22 },
     { source: IPV6, sourcePort: 40_001, port: 22 },
   ];
-  run(nftables, [], sessions);
+  run(nftables, { sessions });
   const [transaction] = nftables.transactions;
   assert.deepEqual(elementsAdded(transaction, "inherited4"), [
     "c0000201" + "9c400000" + "00160000 432000000",
@@ -131,10 +170,28 @@ Deno.test("install() lets sessions through that are older than pk", () => {
   ]);
 });
 
+interface Choices {
+  readonly known?: readonly Grant[];
+  readonly sessions?: readonly Session[];
+  readonly wanted?: Config;
+  readonly ownPort?: number;
+}
+
 function run(
   { kernel }: FakeNftables,
-  known: readonly Grant[] = [],
-  sessions: readonly Session[] = [],
+  { known = [], sessions = [], wanted = config, ownPort }: Choices = {},
 ) {
-  return install(openConversation(socketTo(kernel)), config, formsOf(true), sessions, known);
+  const conversation = openConversation(socketTo(kernel));
+  return install(conversation, wanted, formsOf(true), sessions, known, ownPort);
+}
+
+/** "set decoys" of what a transaction deletes by name. */
+function deleted(transaction: readonly (readonly string[])[] | undefined): string[] {
+  return (transaction ?? []).flatMap(([header, ...lines]) => {
+    const [, kind] = /^NFT_MSG_DEL(SET|CHAIN) /.exec(header ?? "") ?? [];
+    const attribute = kind === "SET" ? "2 = " : "3 = ";
+    const name = lines.find((line) => line.startsWith(attribute))?.slice(attribute.length);
+    if (kind === undefined || name === undefined) return [];
+    return [`${kind.toLowerCase()} ${new TextDecoder().decode(unhex(name)).replace("\0", "")}`];
+  });
 }

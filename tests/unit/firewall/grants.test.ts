@@ -3,12 +3,12 @@
 
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { parseFlags } from "../../../src/config/flags.ts";
 import { HostError, UnansweredError } from "../../../src/errors.ts";
 import { remove, writeGrants } from "../../../src/firewall/firewall.ts";
 import { type Grant, grantElement, grantSet, parseGrant } from "../../../src/firewall/grant.ts";
 import { rulesetOf, rulesetText, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
+import { configOf, plainDoor } from "../../support/configs.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import { type FakeNftables, fakeNftables, messageNames } from "../../support/fake_nftables.ts";
 
@@ -16,6 +16,7 @@ const RENEWAL = ["NEWSETELEM", "DELSETELEM", "NEWSETELEM"];
 const TABLE = { name: "pk", flags: 4, comment: TABLE_COMMENT };
 const grants = [1, 2, 3].map((word3): Grant => ({
   source: { family: 4, word0: 0, word1: 0, word2: 0, word3 },
+  protocol: "tcp",
   port: 22,
   timeoutMs: 20_000,
 }));
@@ -95,6 +96,7 @@ const grant = fc.record({
       ({ family: 6, word0, word1, word2, word3 }) as const
     ),
   ),
+  protocol: fc.constantFrom("tcp" as const, "udp" as const),
   port: fc.integer({ min: 1, max: 65_535 }),
   timeoutMs: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
 }, { noNullPrototype: true });
@@ -107,13 +109,14 @@ Deno.test("parseGrant() reads what grantElement() writes", () => {
 
 Deno.test("parseGrant() takes no grant for another protocol for one of pk's", () => {
   const key = grantElement(grants[0] as Grant).key.slice();
-  key[4] = 17;
+  key[4] = 132;
   assert.equal(parseGrant("grants4", { key, timeoutMs: 1_000 }), undefined);
 });
 
 Deno.test("parseGrant() counts an element without a timeout as ended", () => {
   const { key } = grantElement({
     source: { family: 4, word0: 0, word1: 0, word2: 0, word3: 1 },
+    protocol: "udp",
     port: 22,
     timeoutMs: 1,
   });
@@ -121,10 +124,14 @@ Deno.test("parseGrant() counts an element without a timeout as ended", () => {
 });
 
 Deno.test("rulesetText() names each watched port once, in order, and says when the table is owned", () => {
-  const { config } = parseFlags({ portSeq: "9000,7000,9000", portDest: "22", tableOwner: true });
+  const steps = ["tcp/9000", "udp/7000", "tcp/7000", "tcp/9000"] as const;
+  const config = configOf({ doors: [plainDoor({ opens: ["tcp/22", "udp/53-54"], steps })] });
   const text = rulesetText(rulesetOf(config, "queue"), true);
-  assert.match(text, /elements = \{ tcp \. 22, tcp \. 7000, tcp \. 9000 \}/);
-  assert.match(text, /elements = \{ tcp \. 22 \}/);
+  assert.match(
+    text,
+    /elements = \{ tcp \. 22, tcp \. 7000, tcp \. 9000, udp \. 53, udp \. 54, udp \. 7000 \}/,
+  );
+  assert.match(text, /elements = \{ tcp \. 22, udp \. 53, udp \. 54 \}/);
   assert.match(text, /# flags owner, persist/);
   assert.doesNotMatch(rulesetText(rulesetOf(config, "queue"), false), /owner/);
   assert.equal(

@@ -2,11 +2,11 @@
 // kernel refuses.
 
 import assert from "node:assert/strict";
-import { parseFlags } from "../../../src/config/flags.ts";
 import { HostError, KernelError } from "../../../src/errors.ts";
 import { formsOf, install, isOwned, readCounters } from "../../../src/firewall/firewall.ts";
 import { rulesetOf, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
+import { configOf, plainDoor } from "../../support/configs.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import {
   elementsAdded,
@@ -18,12 +18,7 @@ import {
 
 const OWNED = 6;
 const ORPHAN = 4;
-const { config } = parseFlags({
-  portSeq: "7000,8000,9000",
-  portDest: "22",
-  queueNum: "7",
-  tableOwner: true,
-});
+const config = configOf();
 const standing: Standing = {
   table: { name: "pk", flags: ORPHAN, comment: TABLE_COMMENT },
   sets: rulesetOf(config, "queue").sets,
@@ -51,8 +46,8 @@ Deno.test("install() makes everything in one transaction, protected, with the qu
   assert.deepEqual(messageNames(transaction), [
     "NEWTABLE",
     ...counters.map(() => "NEWOBJ"),
-    ...sets.map(() => "NEWSET"),
     ...chains.flatMap(() => ["NEWCHAIN", "DELRULE"]),
+    ...sets.map(() => "NEWSET"),
     ...Object.values(ports).flatMap((some) =>
       some.length > 0 ? ["DELSETELEM", "NEWSETELEM"] : ["DELSETELEM"]
     ),
@@ -98,15 +93,24 @@ Deno.test("install() tries only the forms it is given", () => {
 });
 
 Deno.test("install() writes each list of ports into the set of its name", () => {
+  const doors = [
+    plainDoor({ opens: ["tcp/22", "udp/53"], steps: ["udp/7000", "icmp/9", "tcp/9000"] }),
+    plainDoor({ opens: ["tcp/23"], onExpire: "cut" }),
+  ];
   const nftables = fakeNftables();
-  run(nftables);
+  install(talkTo(nftables), { ...config, doors }, formsOf(true), []);
   const [transaction] = nftables.transactions;
   const portsIn = (set: string) =>
-    elementsAdded(transaction, set).map((element) => Number.parseInt(element.slice(8, 12), 16))
-      .sort((a, b) => a - b);
-  assert.deepEqual(portsIn("watched"), [22, 7000, 8000, 9000]);
-  assert.deepEqual(portsIn("guarded"), [22]);
-  assert.deepEqual(portsIn("finals"), [8000, 9000]);
+    elementsAdded(transaction, set).map((element) =>
+      `${Number.parseInt(element.slice(0, 2), 16)}/${Number.parseInt(element.slice(8, 12), 16)}`
+    ).sort();
+  assert.deepEqual(portsIn("watched"), [
+    ...["17/53", "17/7000"],
+    ...["6/22", "6/23", "6/7000", "6/8000", "6/9000"],
+  ]);
+  assert.deepEqual(portsIn("guarded"), ["17/53", "6/22", "6/23"]);
+  assert.deepEqual(portsIn("kept"), ["17/53", "6/22"]);
+  assert.deepEqual(portsIn("finals"), ["6/8000", "6/9000"]);
 });
 
 Deno.test("readCounters() reads what each counter has counted, and nothing where no table is", () => {

@@ -1,14 +1,17 @@
 // What nf_tables does with one packet, read from the rules' words: a second, naive machine for the
 // invariants of the ruleset. It knows pk's statements only, and says so of any other.
 
+import type { Endpoint } from "../../../src/config/config.ts";
 import type { Ruleset } from "../../../src/firewall/ruleset.ts";
 import type { Statement } from "../../../src/nftables/rule.ts";
 
 /** What rules can ask about a packet. */
 export interface Packet {
   readonly family: "ip" | "ip6";
-  readonly protocol: "tcp" | "udp";
+  /** icmp and icmp6 are echo requests. */
+  readonly protocol: "tcp" | "udp" | "icmp" | "icmp6";
   readonly flags: readonly string[];
+  /** Of an echo request the bytes of its data. */
   readonly port: number;
   readonly loopback: boolean;
   /** What the routing table says its addresses are. */
@@ -25,7 +28,7 @@ export interface Packet {
 
 /** What became of it at one hook. */
 export interface Fate {
-  readonly verdict: "accept" | "drop" | "reset" | "queue";
+  readonly verdict: "accept" | "drop" | "reset" | "unreachable" | "queue";
   /** Copies, each with its prefix or "". */
   readonly copies: readonly string[];
   /** Counter objects that counted it. */
@@ -36,7 +39,7 @@ export interface Fate {
 
 /** Sends a packet through a base chain. */
 export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
-  const ports: Readonly<Record<string, readonly number[]>> = ruleset.ports;
+  const ports = new Map<string, readonly Endpoint[]>(Object.entries(ruleset.ports));
   const fate = {
     verdict: "accept" as Fate["verdict"],
     copies: [] as string[],
@@ -74,15 +77,25 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
     const set = /@(\w+)/.exec(nft)?.[1] ?? "";
     switch (first) {
       case "tcp": {
-        const [, not, wanted, mask] = matched(nft, /^tcp flags (!= )?(\S+) \/ (\S+)$/);
-        const masked = packet.flags.filter((flag) => mask?.split(",").includes(flag));
-        const same = masked.sort().join() === wanted?.split(",").sort().join();
-        return when(packet.protocol === "tcp" && same === (not === undefined));
+        const { not, wanted, mask } = flagWords(nft);
+        const masked = packet.flags.filter((flag) => mask.includes(flag));
+        const same = masked.sort().join() === wanted.sort().join();
+        return when(packet.protocol === "tcp" && same === !not);
       }
       case "ip":
       case "ip6":
         matched(nft, /^ip6? saddr( \. (meta l4proto|th sport) \. th dport)? @\w+$/);
         return when(packet.family === first && packet.sourceIn.includes(withoutFamily(set)));
+      case "icmp":
+      case "icmpv6": {
+        const [, version, length] = matched(
+          nft,
+          /^icmp(v6)? type echo-request ip6? length (\d+)$/,
+        );
+        // Header and ICMP's own eight bytes: 20 and 8, or of IPv6, which leaves out its header, 8.
+        const [protocol, overhead] = version === undefined ? ["icmp", 28] : ["icmp6", 8];
+        return when(packet.protocol === protocol && packet.port + overhead === Number(length));
+      }
       case "update": {
         const [, family] = matched(nft, /^update @\w+ \{ (ip6?) saddr \}$/);
         if (packet.family !== family || packet.full.includes(withoutFamily(set))) return "break";
@@ -111,9 +124,17 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
         if (nft === "meta l4proto tcp reject with tcp reset") {
           return packet.protocol === "tcp" ? "reset" : "break";
         }
+        if (nft === "meta l4proto udp reject with icmpx port-unreachable") {
+          return packet.protocol === "udp" ? "unreachable" : "break";
+        }
+        if (words.length === 2) {
+          return when(packet.protocol === matched(nft, /^meta l4proto (tcp|udp)$/)[1]);
+        }
         matched(nft, /^meta l4proto \. th dport @\w+$/);
         return when(
-          packet.protocol === "tcp" && (ports[set] ?? []).includes(packet.port),
+          (ports.get(set) ?? []).some(({ protocol, port }) =>
+            protocol === packet.protocol && port === packet.port
+          ),
         );
       case "queue":
         return "queue";
@@ -126,6 +147,18 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
         throw new Error(`A statement that nobody has thought about: ${nft}`);
     }
   }
+}
+
+/** nft's two ways to say it: `tcp flags syn / syn,ack`, `tcp flags & (fin | syn) == 0x0`. */
+function flagWords(nft: string) {
+  const list = (words: string | undefined, separator: string) =>
+    words === undefined || words === "0x0" ? [] : words.split(separator);
+  if (nft.includes("&")) {
+    const [, mask, wanted] = matched(nft, /^tcp flags & \(([^)]+)\) == (\S+)$/);
+    return { not: false, wanted: list(wanted, ","), mask: list(mask, " | ") };
+  }
+  const [, not, wanted, mask] = matched(nft, /^tcp flags (!= )?(\S+) \/ (\S+)$/);
+  return { not: not !== undefined, wanted: list(wanted, ","), mask: list(mask, ",") };
 }
 
 function withoutFamily(set: string): string {

@@ -3,8 +3,7 @@
 
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import type { Config, Milliseconds } from "../../../src/config/config.ts";
-import { parseFlags } from "../../../src/config/flags.ts";
+import type { Config, Door, PortRange, Step } from "../../../src/config/config.ts";
 import {
   onlyNewcomers,
   REFUSED_PREFIX,
@@ -12,33 +11,25 @@ import {
   rulesetOf,
 } from "../../../src/firewall/ruleset.ts";
 import { ruleText } from "../../../src/nftables/rule.ts";
+import { configOf, plainDoor, stepOf } from "../../support/configs.ts";
+import { rulesetConfigs } from "../../support/ruleset_configs.ts";
 import { type Packet, traverse } from "./naive_nft.ts";
 
 const QUEUE = 4_660;
-const PORTS = { guarded: 22, first: 7_000, finals: [8_000, 9_000], decoy: 6_000, other: 443 };
-const { config: plain } = parseFlags({
-  portSeq: "7000,8000,9000",
-  portDest: "22",
-  decoys: "6000",
-  queueNum: String(QUEUE),
-  tableOwner: true,
-});
+const FLAGS = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"] as const;
+
 /** Every form that a ruleset can take. */
-const rulesets = (["drop", "reset"] as const).flatMap((refuse) =>
-  (["keep", "cut"] as const).flatMap((onExpire) =>
-    [undefined, 60_000 as Milliseconds].flatMap((banMs) =>
-      (["queue", "xt-target"] as const).map((kind) => {
-        const config: Config = { ...plain, refuse, onExpire, banMs };
-        const name = `${refuse}, ${onExpire}, ${banMs === undefined ? "no ban" : "ban"}, ${kind}`;
-        return { name, config, ruleset: rulesetOf(config, kind) };
-      })
-    )
-  )
+const rulesets = Object.entries(rulesetConfigs).flatMap(([what, config]) =>
+  (["queue", "xt-target"] as const).map((kind) => {
+    const ruleset = rulesetOf(config, kind);
+    return { name: `${what}, ${kind}`, config, ruleset, wish: wishOf(config) };
+  })
 );
 
-for (const { name, config, ruleset } of rulesets) {
+for (const { name, config, ruleset, wish } of rulesets) {
   const texts = ruleset.rules.map((rule) => ({ chain: rule.chain, text: ruleText(rule) }));
   const test = (what: string, fn: () => void) => Deno.test(`the ruleset (${name}) ${what}`, fn);
+  const holds = (check: (journey: Journey) => void) => forPackets(config, ruleset, check);
 
   test("gives packets to user space as copies, or in chain hold", () => {
     const held = texts.filter(({ text }) => /\bqueue\b/.test(text));
@@ -50,11 +41,24 @@ for (const { name, config, ruleset } of rulesets) {
     assert.ok(held.every(({ text }) => text.includes("flags bypass")));
   });
 
-  test("accepts SYNs in gate only by a grant", () => {
+  test("asks connection tracking, which has fragments put together before the rules", () => {
+    assert.ok(texts.some(({ text }) => /\bct state\b/.test(text)));
+  });
+
+  test("accepts SYNs and datagrams in gate only by a grant", () => {
     const gate = texts.filter(({ chain }) => chain === "gate").map(({ text }) => text);
-    const end = gate.indexOf("tcp flags syn / syn,ack goto refuse");
-    assert.ok(end > 0);
-    assert.ok(gate.slice(0, end).every((text) => /@grants[46] accept$/.test(text)));
+    for (const first of ["tcp flags syn / syn,ack", "meta l4proto udp"]) {
+      const rules = gate.filter((text) => text.startsWith(`${first} `));
+      assert.ok(rules.length === 0 || rules.at(-1) === `${first} goto refuse`);
+      const others = rules.slice(0, -1).filter((text) =>
+        !text.endsWith(" ct state established drop")
+      );
+      assert.ok(others.every((text) => /@grants[46] accept$/.test(text)));
+      // What is said of sessions older than pk is said of TCP alone.
+      const last = gate.findLastIndex((text) => text.startsWith(`${first} `));
+      const inherited = gate.findIndex((text) => text.includes("@inherited"));
+      assert.ok(inherited === -1 || last < inherited);
+    }
     const refuse = texts.filter(({ chain }) => chain === "refuse").map(({ text }) => text);
     assert.ok(!refuse.some((text) => /\b(accept|goto|queue)\b/.test(text)));
     assert.equal(refuse.at(-1), "drop");
@@ -63,9 +67,7 @@ for (const { name, config, ruleset } of rulesets) {
   test("has every set, counter and chain that a rule names, and names all it has", () => {
     const named = (pattern: RegExp) =>
       unique(texts.flatMap(({ text }) => [...text.matchAll(pattern)].map(([, one]) => one ?? "")));
-    // Without a ban there is nothing that the kernel does with decoys.
-    const used = [...named(/@(\w+)/g), ...(config.banMs === undefined ? ["decoys"] : [])];
-    assert.deepEqual(unique(used), unique(ruleset.sets.map((set) => set.name)));
+    assert.deepEqual(named(/@(\w+)/g), unique(ruleset.sets.map((set) => set.name)));
     assert.deepEqual(named(/counter name "(\w+)"/g), unique(ruleset.counters));
     const chains = ruleset.chains.map((chain) => chain.name);
     assert.equal(new Set(chains).size, chains.length);
@@ -76,6 +78,17 @@ for (const { name, config, ruleset } of rulesets) {
     assert.deepEqual(unique(ruleset.rules.map((rule) => rule.chain)), unique(chains));
     const elements = Object.keys(ruleset.ports);
     assert.deepEqual(elements.filter((set) => !ruleset.sets.some(({ name }) => name === set)), []);
+  });
+
+  test("asks for nothing that no packet of the configuration needs", () => {
+    const text = texts.map(({ text }) => text).join("\n");
+    const steps = wish.steps.map(({ protocol }) => protocol);
+    const ports = [...wish.opens, ...wish.changing, ...config.decoys.map(single)];
+    const udp = steps.includes("udp") || ports.some(({ protocol }) => protocol === "udp");
+    assert.equal(/\budp\b/.test(text), udp);
+    assert.equal(/\bicmp /.test(text), steps.includes("icmp"));
+    assert.equal(/\bicmpv6 /.test(text), steps.includes("icmp6"));
+    assert.equal(/@inherited/.test(text), wish.opens.some(({ protocol }) => protocol === "tcp"));
   });
 
   test("looks up in a set what the set has, and puts only into sets made for it", () => {
@@ -95,48 +108,54 @@ for (const { name, config, ruleset } of rulesets) {
     }
   });
 
-  test("lets a segment to a guarded port in by its grant, its connection or its age", () => {
-    holds(ruleset, ({ packet, watch, guard }) => {
-      const guarded = packet.protocol === "tcp" && packet.port === PORTS.guarded &&
-        !packet.loopback && packet.to === "local";
+  test("lets a packet to a guarded port in by its grant, its connection or its age", () => {
+    holds(({ packet, watch, guard }) => {
+      const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
       const granted = packet.sourceIn.includes("grants");
-      const established = packet.established && (config.onExpire === "keep" || granted);
-      const goes = isSyn(packet) ? granted : established || packet.sourceIn.includes("inherited") ||
-        // The end of a connection is let through.
-        (packet.established && packet.flags.includes("rst"));
+      const established = packet.established && (wish.keeps(packet) || granted);
+      const goes = packet.protocol === "udp"
+        ? granted || established
+        : isSyn(packet)
+        ? granted
+        : established || packet.sourceIn.includes("inherited") ||
+          // The end of a connection is let through.
+          (packet.established && packet.flags.includes("rst"));
       assert.equal(guard.verdict === "accept", !guarded || goes);
       // What is refused before connection tracking would be refused after it, too.
       if (watch.verdict !== "accept" && watch.verdict !== "queue") assert.ok(guarded && !goes);
     });
   });
 
-  test("holds first SYNs to guarded ports from finishing sources without a grant, nothing else", () => {
-    holds(ruleset, ({ packet, watch, guard }) => {
-      const shut = isWatched(packet) && packet.port === PORTS.guarded &&
-        !packet.sourceIn.includes("grants");
-      const refused = packet.sourceIn.includes("finishing") ? "queue" : config.refuse;
+  test("holds first SYNs and datagrams to guarded ports from finishing sources without a grant, nothing else", () => {
+    holds(({ packet, watch, guard }) => {
+      const shut = isSeen(packet) && (isFirstSyn(packet) || packet.protocol === "udp") &&
+        wish.guards(packet) && !packet.sourceIn.includes("grants");
+      const refused = packet.sourceIn.includes("finishing")
+        ? "queue"
+        : packet.protocol === "udp"
+        ? "accept"
+        : config.refuse;
       assert.equal(watch.verdict, shut ? refused : "accept");
       assert.notEqual(guard.verdict, "queue");
     });
   });
 
   test("copies and counts each knock once, and marks what finishes or betrays a source", () => {
-    const knocks = [PORTS.first, ...PORTS.finals, PORTS.decoy];
-    holds(ruleset, ({ packet, watch }) => {
-      if (packet.port === PORTS.guarded) return;
-      const banned = config.banMs !== undefined && packet.sourceIn.includes("banned");
+    holds(({ packet, watch }) => {
+      if (wish.guards(packet)) return;
+      const bans = config.banMs !== undefined && config.decoys.length > 0;
+      const banned = bans && packet.sourceIn.includes("banned");
       // Of a source that is no peer the last knocks are not seen, so that it never gets in.
-      const noPeer = PORTS.finals.includes(packet.port) &&
-        ["local", "broadcast"].includes(packet.from);
-      const knocked = isWatched(packet) && knocks.includes(packet.port) && !banned && !noPeer;
+      const final = wish.finishes(packet);
+      const noPeer = final && ["local", "broadcast"].includes(packet.from);
+      const knocked = isSeen(packet) && wish.isKnock(packet) && !banned && !noPeer;
       assert.deepEqual(watch.copies, knocked ? [""] : []);
       assert.deepEqual(watch.counted, knocked ? ["knocks"] : []);
       const number = packet.family === "ip" ? 4 : 6;
-      const [finishing, bannedNow] = [`finishing${number}`, `banned${number}`];
-      const set = PORTS.finals.includes(packet.port)
-        ? finishing
-        : packet.port === PORTS.decoy && config.banMs !== undefined
-        ? bannedNow
+      const set = final
+        ? `finishing${number}`
+        : bans && wish.isDecoy(packet)
+        ? `banned${number}`
         : undefined;
       const takes = knocked && set !== undefined && !packet.full.includes(set.slice(0, -1));
       assert.deepEqual(watch.remembered, takes ? [set] : []);
@@ -145,46 +164,146 @@ for (const { name, config, ruleset } of rulesets) {
 
   test("judges SYNs alike, and lets other segments pass, without connection tracking", () => {
     const early = onlyNewcomers(ruleset);
-    holds(ruleset, ({ packet, watch, guard }) => {
+    assert.ok(!early.rules.some((rule) => /\bct\b/.test(ruleText(rule))));
+    holds(({ packet, watch, guard }) => {
       assert.deepEqual(traverse(early, "watch", packet), watch);
-      const { verdict } = traverse(early, "guard", packet);
-      assert.equal(verdict, isSyn(packet) ? guard.verdict : "accept");
+      const fate = traverse(early, "guard", packet);
+      if (packet.protocol !== "udp") {
+        assert.equal(fate.verdict, isSyn(packet) ? guard.verdict : "accept");
+        return;
+      }
+      // A datagram needs a grant, established or not, and gets no answer.
+      const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
+      const shut = guarded && !packet.sourceIn.includes("grants");
+      assert.deepEqual(fate, { ...fate, verdict: shut ? "drop" : "accept", copies: [] });
     });
   });
 
-  test("counts every SYN that it refuses, and copies some", () => {
-    holds(ruleset, ({ packet, watch, guard }) => {
-      for (const fate of [guard, ...(packet.port === PORTS.guarded ? [watch] : [])]) {
-        const refused = isSyn(packet) && fate.verdict !== "accept" && fate.verdict !== "queue";
+  test("counts every SYN and datagram that it refuses, and copies some", () => {
+    holds(({ packet, watch, guard }) => {
+      for (const fate of [guard, ...(wish.guards(packet) ? [watch] : [])]) {
+        // What was established and is cut is no newcomer.
+        const newcomer = isSyn(packet) || (packet.protocol === "udp" && !packet.established);
+        const refused = newcomer && fate.verdict !== "accept" && fate.verdict !== "queue";
         assert.deepEqual(fate.counted, refused ? ["refused"] : []);
         assert.deepEqual(fate.copies, refused && packet.withinLimit ? [REFUSED_PREFIX] : []);
-        if (refused) assert.equal(fate.verdict, config.refuse);
+        if (!refused) continue;
+        const answer = packet.protocol === "udp" ? "unreachable" : "reset";
+        assert.equal(fate.verdict, config.refuse === "reset" ? answer : "drop");
       }
     });
   });
 }
 
+Deno.test("the ruleset cuts established datagrams without an answer", () => {
+  const config = rulesetConfigs["keep and cut"];
+  assert.ok(config !== undefined && config.refuse === "reset");
+  forPackets(config, rulesetOf(config, "queue"), ({ packet, guard }) => {
+    if (packet.protocol !== "udp" || !packet.established || guard.verdict === "accept") return;
+    assert.deepEqual([packet.port, guard.verdict, guard.copies], [51_821, "drop", []]);
+  });
+});
+
+Deno.test("the ruleset looks at no segment of a connection to a guarded port, whatever flags a step has", () => {
+  const step = stepOf("tcp/22", { flags: { mask: 0x10, value: 0x10 } });
+  const config = configOf({ doors: [plainDoor({ steps: [step, "tcp/7000", step] })] });
+  const { ports, rules } = rulesetOf(config, "queue");
+  assert.equal(ports.flagged, undefined);
+  assert.ok(!rules.some((rule) => /ack\) ==|@flagged/.test(ruleText(rule))));
+});
+
+Deno.test("the ruleset keeps no connection of a port that another door cuts", () => {
+  const doors = [plainDoor({ opens: ["tcp/22", "tcp/23"] }), plainDoor({ onExpire: "cut" })];
+  const { ports } = rulesetOf(configOf({ doors }), "queue");
+  assert.deepEqual(ports.kept, [{ protocol: "tcp", port: 23 }]);
+});
+
 Deno.test("the prefix of refused SYNs is a mark, and short enough for the kernel", () => {
   assert.match(REFUSED_PREFIX, /^[a-z]{1,127}$/);
 });
 
-const packets: fc.Arbitrary<Packet> = fc.record({
-  family: fc.constantFrom("ip", "ip6"),
-  protocol: fc.constantFrom("tcp", "tcp", "tcp", "udp"),
-  // First SYNs are what most rules are about.
-  flags: fc.oneof(
-    fc.constant(["syn"]),
-    fc.subarray(["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"]),
-  ),
-  port: fc.constantFrom(...Object.values(PORTS).flat(), PORTS.guarded, PORTS.guarded),
-  loopback: fc.oneof(fc.constant(false), fc.boolean()),
-  to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast"),
-  from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
-  established: fc.boolean(),
-  sourceIn: fc.subarray(["grants", "inherited", "finishing", "banned"]),
-  withinLimit: fc.boolean(),
-  full: fc.subarray(["finishing", "banned"]),
-}, { noNullPrototype: true });
+/** What a configuration is about, told from its doors and packet by packet. */
+function wishOf({ doors, decoys }: Config) {
+  const sequences = doors.flatMap(({ knock }) =>
+    knock.kind === "plain"
+      ? [knock.steps]
+      : knock.kind === "one-time"
+      ? knock.sequences.map(({ steps }) => steps)
+      : []
+  );
+  const changing = doors.flatMap(({ knock }) =>
+    knock.kind === "rotating" || knock.kind === "encrypted" ? [knock.ports] : []
+  );
+  const opens = doors.flatMap((door) => door.opens);
+  const steps = sequences.flat();
+  const opensFor = (packet: Packet, onExpire: Door["onExpire"]) =>
+    doors.some((door) =>
+      door.onExpire === onExpire && door.opens.some((range) => isWithin(packet, range))
+    );
+  const guards = (packet: Packet) => opens.some((range) => isWithin(packet, range));
+  const isDecoy = (packet: Packet) => decoys.some((one) => isWithin(packet, single(one)));
+  const tests = steps.filter(hasFlags).map(({ flags }) => flags);
+  return {
+    opens,
+    changing,
+    steps,
+    guards,
+    keeps: (packet: Packet) => opensFor(packet, "keep"),
+    isDecoy,
+    isKnock(packet: Packet) {
+      if (packet.protocol === "icmp" || packet.protocol === "icmp6") {
+        return steps.some((step) => isAt(packet, step));
+      }
+      const watched = steps.some((step) => !hasFlags(step) && isAt(packet, step)) ||
+        changing.some((range) => isWithin(packet, range)) || isDecoy(packet);
+      if (watched && (packet.protocol === "udp" || isFirstSyn(packet))) return true;
+      const flagged = steps.some((step) => hasFlags(step) && isAt(packet, step));
+      return packet.protocol === "tcp" && flagged &&
+        tests.some(({ mask, value }) => (bitsOf(packet) & mask) === value);
+    },
+    finishes: (packet: Packet) =>
+      changing.some((range) => isWithin(packet, range)) ||
+      sequences.some((sequence) => sequence.slice(-2).some((step) => isAt(packet, step))),
+  };
+}
+
+/** Packets that this configuration could be interested in, and others. */
+function packetsFor(config: Config): fc.Arbitrary<Packet> {
+  const { opens, changing, steps } = wishOf(config);
+  const ends = [...opens, ...changing, ...config.decoys.map(single)].flatMap((
+    { protocol, first, last },
+  ) => [{ protocol, port: first }, { protocol, port: last }]);
+  const places = [
+    ...ends,
+    ...steps.map(({ protocol, port }) => ({ protocol, port })),
+    ...opens.map(({ protocol, first }) => ({ protocol, port: first })),
+    // The same number over the other protocol, and one beside.
+    ...ends.map(({ protocol, port }) => ({ protocol: protocol === "tcp" ? "udp" : "tcp", port })),
+    ...steps.map(({ protocol, port }) => ({ protocol, port: port + 1 })),
+    { protocol: "tcp", port: 443 },
+    { protocol: "udp", port: 443 },
+    { protocol: "icmp", port: 57 },
+    { protocol: "icmp6", port: 57 },
+  ] as readonly { protocol: Packet["protocol"]; port: number }[];
+  return fc.record({
+    place: fc.constantFrom(...places),
+    family: fc.constantFrom("ip" as const, "ip6" as const),
+    // First SYNs are what most rules are about.
+    flags: fc.oneof(fc.constant(["syn"]), fc.constant(["ack"]), fc.subarray([...FLAGS])),
+    loopback: fc.oneof(fc.constant(false), fc.boolean()),
+    to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast"),
+    from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
+    established: fc.boolean(),
+    sourceIn: fc.subarray(["grants", "inherited", "finishing", "banned"]),
+    withinLimit: fc.boolean(),
+    full: fc.subarray(["finishing", "banned"]),
+  }, { noNullPrototype: true }).map(({ place, ...packet }): Packet => ({
+    ...packet,
+    ...place,
+    family: place.protocol === "icmp" ? "ip" : place.protocol === "icmp6" ? "ip6" : packet.family,
+    flags: place.protocol === "tcp" ? packet.flags : [],
+  }));
+}
 
 interface Journey {
   readonly packet: Packet;
@@ -193,9 +312,9 @@ interface Journey {
 }
 
 /** Sends packets through both hooks of the ruleset. */
-function holds(ruleset: Ruleset, check: (journey: Journey) => void): void {
+function forPackets(config: Config, ruleset: Ruleset, check: (journey: Journey) => void): void {
   fc.assert(
-    fc.property(packets, (packet) => {
+    fc.property(packetsFor(config), (packet) => {
       const [watch, guard] = ["watch", "guard"].map((base) => traverse(ruleset, base, packet));
       assert.ok(watch && guard);
       check({ packet, watch, guard });
@@ -209,11 +328,35 @@ function isSyn({ protocol, flags }: Packet): boolean {
   return protocol === "tcp" && flags.includes("syn") && !flags.includes("ack");
 }
 
-/** A SYN as clients send it first, to an address of this host. */
-function isWatched(packet: Packet): boolean {
-  const { flags, loopback, to } = packet;
-  return isSyn(packet) && !flags.includes("fin") && !flags.includes("rst") && !loopback &&
-    to === "local";
+/** A SYN as clients send it first. */
+function isFirstSyn(packet: Packet): boolean {
+  return isSyn(packet) && !packet.flags.includes("fin") && !packet.flags.includes("rst");
+}
+
+/** From outside, to an address of this host. */
+function isSeen({ loopback, to }: Packet): boolean {
+  return !loopback && to === "local";
+}
+
+function isWithin({ protocol, port }: Packet, range: PortRange): boolean {
+  return protocol === range.protocol && port >= range.first && port <= range.last;
+}
+
+function isAt({ protocol, port }: Packet, step: Step): boolean {
+  return protocol === step.protocol && port === step.port;
+}
+
+/** For segments other than first SYNs. */
+function hasFlags({ protocol, flags }: Step): boolean {
+  return protocol === "tcp" && (flags.mask !== 0x17 || flags.value !== 0x02);
+}
+
+function bitsOf({ flags }: Packet): number {
+  return flags.reduce((bits, flag) => bits | 1 << FLAGS.findIndex((one) => one === flag), 0);
+}
+
+function single({ protocol, port }: Config["decoys"][number]): PortRange {
+  return { protocol, first: port, last: port };
 }
 
 function unique(names: readonly string[]): string[] {

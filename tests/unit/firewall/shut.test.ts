@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import type { Config } from "../../../src/config/config.ts";
-import { parseFlags } from "../../../src/config/flags.ts";
 import { HostError, KernelError } from "../../../src/errors.ts";
 import { shut } from "../../../src/firewall/firewall.ts";
 import type { Grant } from "../../../src/firewall/grant.ts";
 import { rulesetOf, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
 import { ruleText } from "../../../src/nftables/rule.ts";
+import { configOf, plainDoor } from "../../support/configs.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import {
   elementsAdded,
@@ -21,22 +21,22 @@ import {
 const FORM = { flags: 0, queueKind: "queue" } as const;
 const GRANT: Grant = {
   source: { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc6336407 },
+  protocol: "tcp",
   port: 22,
   timeoutMs: 7_000,
 };
 
-const flags = { portSeq: "7000,8000,9000", portDest: "22", tableOwner: false };
-const { config: keep } = parseFlags({ ...flags, onExpire: "keep" });
-const { config: cut } = parseFlags({ ...flags, onExpire: "cut" });
+const keep = configOf({ tableOwner: false });
+const cut = { ...keep, doors: [plainDoor({ onExpire: "cut" })] };
 const standing: Standing = {
   table: { name: "pk", flags: 0, comment: TABLE_COMMENT },
   sets: rulesetOf(keep, "queue").sets,
   elements: {},
 };
 
-for (const config of [keep, cut]) {
+for (const [onExpire, config] of Object.entries({ keep, cut })) {
   for (const [what, there] of [["gone", undefined], ["standing", standing]] as const) {
-    const title = `${config.onExpire}, table ${what}`;
+    const title = `${onExpire}, table ${what}`;
     Deno.test(`shut() writes all rules about SYNs, without connection tracking: ${title}`, () => {
       const nftables = fakeNftables(there);
       run(nftables, config, [GRANT]);

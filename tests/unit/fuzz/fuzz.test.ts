@@ -17,8 +17,11 @@ const INPUTS_MAX = 20_000;
 const INPUTS_MIN = 200;
 const FINDINGS = new URL("../../fuzz/findings/", import.meta.url);
 
+/** A test with ciphers of node:crypto, which are resources that live as long as the process. */
+const test = (name: string, fn: () => void) => Deno.test({ name, fn, sanitizeResources: false });
+
 for (const target of targets) {
-  Deno.test(`fuzz: ${target.name} stands some inputs`, () => {
+  test(`fuzz: ${target.name} stands some inputs`, () => {
     const inputs = Math.max(INPUTS_MIN, Math.min(INPUTS_MAX, INPUTS * target.share));
     const { findings, outcomes } = runTarget(target, { seed: SEED, inputs });
     assert.deepEqual(findings.map(({ problem }) => problem), []);
@@ -27,7 +30,7 @@ for (const target of targets) {
 }
 
 for (const name of findingNames()) {
-  Deno.test(`fuzz: findings/${name} stays mended`, () => {
+  test(`fuzz: findings/${name} stays mended`, () => {
     const target = targets.find((one) => name.startsWith(`${one.name}-`));
     assert.ok(target, "no target of that name");
     assert.equal(replay(target, readEntries(new URL(name, FINDINGS))), undefined);

@@ -8,6 +8,7 @@ import { Attempts, NONE, stageQuotas } from "../../../src/knock/attempts.ts";
 import { KnockMachine } from "../../../src/knock/machine.ts";
 import { ATTEMPTS_PER_PREFIX_MAX, SOURCES_MAX, WITHIN_MS } from "../../../src/limits.ts";
 import type { PacketHeader, Source } from "../../../src/packet/header.ts";
+import { at, sequenceDoor } from "../../support/machines.ts";
 import { ipv4, ipv6, syn } from "../../support/naive_machine.ts";
 
 const KEY = [0x243f6a88, 0x85a308d3] as const;
@@ -220,7 +221,7 @@ Deno.test("in a full /64 the least advanced gives way, the earliest of these fir
 Deno.test("in a full /64 the earliest gives way also among attempts of the same moment", () => {
   const { machine } = newScene();
   const step = (index: number, port: number) =>
-    machine.step(packetOf(inPrefix(index), port, index * 100 + port), 1000);
+    machine.step(packetOf(inPrefix(index), port, index * 100 + port), at(1000));
   for (let index = 0; index <= ATTEMPTS_PER_PREFIX_MAX; index++) step(index, 80);
   const on = Array.from({ length: ATTEMPTS_PER_PREFIX_MAX + 1 }, (_, index) => step(index, 81));
   assert.deepEqual(on, [0, ...new Array(ATTEMPTS_PER_PREFIX_MAX).fill(1)]);
@@ -340,7 +341,7 @@ function packetOf(source: Source, destinationPort: number, number: number): Pack
 /** A machine as the daemon has it, and new knocks 1 µs apart. */
 function newScene() {
   const machine = new KnockMachine({
-    rules: [{ sequence: SEQUENCE, withinMs: WITHIN_MS }],
+    doors: [sequenceDoor(SEQUENCE, WITHIN_MS)],
     sourcesMax: SOURCES_MAX,
     perPrefixMax: ATTEMPTS_PER_PREFIX_MAX,
     key: KEY,
@@ -348,7 +349,10 @@ function newScene() {
   let nowMs = 1000;
   let number = 0;
   const repeat = (packet: PacketHeader) =>
-    Array.from({ length: machine.step(packet, nowMs) }, (_, index) => machine.effect(index).stage);
+    Array.from(
+      { length: machine.step(packet, at(nowMs)) },
+      (_, index) => machine.effect(index).stage,
+    );
   const knock = (source: Source, port: number) => {
     nowMs += 0.001;
     return repeat(packetOf(source, port, ++number));

@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import { KnockMachine } from "../../../src/knock/machine.ts";
+import { endpoint, plainDoor } from "../../support/configs.ts";
+import { at, sequenceDoor } from "../../support/machines.ts";
 import { KEY, newMachine, type Story, tell, worlds } from "../../support/knock_story.ts";
 import { ipv4, syn } from "../../support/naive_machine.ts";
 
@@ -334,7 +336,7 @@ Deno.test("step() takes the packets of a client that holds its sockets open on a
   const machine = newMachine(["ABCDEFGH"]);
   const opened = sent.filter(({ knock, ms }) => {
     const packet = syn({ destinationPort: 80 + knock % 8, sourcePort: 40000 + knock });
-    return machine.step(packet, ms) === 1 && machine.effect(0).stage === 8;
+    return machine.step(packet, at(ms)) === 1 && machine.effect(0).stage === 8;
   });
   assert.deepEqual(opened, [{ knock: 7, ms: 4900 }, { knock: 15, ms: 10_500 }]);
 });
@@ -342,10 +344,10 @@ Deno.test("step() takes the packets of a client that holds its sockets open on a
 Deno.test("step() takes SYN and nothing that has FIN, RST or ACK; other flags do not matter", () => {
   for (let flags = 0; flags <= 0xff; flags++) {
     const machine = newMachine(["AB"]);
-    machine.step(syn({ destinationPort: 80 }), 0);
+    machine.step(syn({ destinationPort: 80 }), at(0));
     const knocks = (flags & 2) !== 0 && (flags & 1) === 0 && (flags & 4) === 0 &&
       (flags & 16) === 0;
-    const effects = machine.step(syn({ destinationPort: 81, flags }), 0);
+    const effects = machine.step(syn({ destinationPort: 81, flags }), at(0));
     assert.equal(effects, knocks ? 1 : 0, `flags ${flags}`);
     assert.equal(machine.attemptsAt(1), knocks ? 0 : 1, `flags ${flags}`);
   }
@@ -353,9 +355,9 @@ Deno.test("step() takes SYN and nothing that has FIN, RST or ACK; other flags do
 
 Deno.test("step() is not set back by a wrong port that is no SYN", () => {
   const machine = newMachine(["ABC"]);
-  machine.step(syn({ destinationPort: 80 }), 0);
-  assert.equal(machine.step(syn({ destinationPort: 82, flags: 0x12 }), 0), 0);
-  assert.equal(machine.step(syn({ destinationPort: 81 }), 0), 1);
+  machine.step(syn({ destinationPort: 80 }), at(0));
+  assert.equal(machine.step(syn({ destinationPort: 82, flags: 0x12 }), at(0)), 0);
+  assert.equal(machine.step(syn({ destinationPort: 81 }), at(0)), 1);
 });
 
 Deno.test("step() tells packets apart by every bit of source port and sequence number", () => {
@@ -367,46 +369,57 @@ Deno.test("step() tells packets apart by every bit of source port and sequence n
   ];
   for (const other of others) {
     const machine = newMachine(["AAB"]);
-    const steps = [first, first, other, first, other].map((packet) => machine.step(packet, 0));
+    const steps = [first, first, other, first, other].map((packet) => machine.step(packet, at(0)));
     assert.deepEqual(steps, [1, 0, 1, 0, 0], JSON.stringify(other));
   }
 });
 
-Deno.test("step() keeps each door's own time", () => {
+Deno.test("step() takes no packet for the retransmission of one of another protocol", () => {
   const machine = new KnockMachine({
-    rules: [{ sequence: [80, 81], withinMs: 100 }, { sequence: [80, 81], withinMs: 1000 }],
+    doors: [plainDoor({ steps: ["udp/443", "udp/443", "tcp/443"] })],
     sourcesMax: 64,
     perPrefixMax: 16,
     key: KEY,
   });
-  assert.equal(machine.step(syn({ destinationPort: 80 }), 0), 2);
-  assert.equal(machine.step(syn({ destinationPort: 81 }), 500), 1);
-  assert.deepEqual(machine.effect(0), { door: 1, stage: 2, of: 2 });
+  const udp = { ...syn({ destinationPort: 443, sequence: 0 }), protocol: 17, flags: 0 };
+  const tcp = syn({ destinationPort: 443, sequence: 0 });
+  // Back to the start by tcp/443, which has the ports and the number of the datagram before.
+  const stages = [udp, tcp, udp, udp, tcp].map((packet) =>
+    machine.step(packet, at(0)) === 0 ? 0 : machine.effect(0).stage
+  );
+  assert.deepEqual(stages, [1, 0, 1, 2, 3]);
+});
+
+Deno.test("step() keeps each door's own time", () => {
+  const machine = new KnockMachine({
+    doors: [sequenceDoor([80, 81], 100), sequenceDoor([80, 81], 1000)],
+    sourcesMax: 64,
+    perPrefixMax: 16,
+    key: KEY,
+  });
+  assert.equal(machine.step(syn({ destinationPort: 80 }), at(0)), 2);
+  assert.equal(machine.step(syn({ destinationPort: 81 }), at(500)), 1);
+  const { door, stage, of } = machine.effect(0);
+  assert.deepEqual({ door, stage, of }, { door: 1, stage: 2, of: 2 });
 });
 
 Deno.test("step() on a decoy takes its source back to the start at every door, and no other", () => {
-  const rules = [[80, 81, 82], [81, 83, 84]].map((sequence) => ({ sequence, withinMs: 1000 }));
   const machine = new KnockMachine({
-    rules,
-    decoys: [90],
+    doors: [[80, 81, 82], [81, 83, 84]].map((sequence) => sequenceDoor(sequence, 1000)),
+    decoys: [endpoint("tcp/90")],
     sourcesMax: 64,
     perPrefixMax: 16,
     key: KEY,
   });
   const knock = (destinationPort: number, source = 1) =>
-    machine.step({ ...syn({ destinationPort }), ...ipv4(0x0a000000 + source) }, 0);
+    machine.step({ ...syn({ destinationPort }), ...ipv4(0x0a000000 + source) }, at(0));
   for (const source of [1, 2]) {
     knock(80, source);
     knock(81, source);
   }
-  assert.equal(machine.isDecoy(90), true);
-  assert.equal(machine.isDecoy(80), false);
+  assert.equal(machine.isDecoy(syn({ destinationPort: 90 })), true);
+  assert.equal(machine.isDecoy(syn({ destinationPort: 80 })), false);
   assert.equal(knock(90), 0);
   assert.deepEqual([1, 2].map((source) => knock(82, source)), [0, 1]);
   assert.deepEqual([1, 2].map((source) => knock(83, source)), [0, 1]);
-});
-
-Deno.test("watches() knows the ports of all doors and no others", () => {
-  const machine = newMachine(["AB", "BC"]);
-  assert.deepEqual([79, 80, 81, 82, 83].filter((port) => machine.watches(port)), [80, 81, 82]);
 });

@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { KnockMachine } from "../../../src/knock/machine.ts";
 import { strengthOf } from "../../../src/knock/strength.ts";
+import { endpoint } from "../../support/configs.ts";
+import { at, sequenceDoor } from "../../support/machines.ts";
 import { KEY } from "../../support/knock_story.ts";
 import { ipv4, syn } from "../../support/naive_machine.ts";
 
@@ -78,15 +80,15 @@ function opens(
   order: readonly number[],
 ): boolean {
   const machine = new KnockMachine({
-    rules: [{ sequence, withinMs: 10_000 }],
-    decoys,
+    doors: [sequenceDoor(sequence)],
+    decoys: decoys.map((port) => endpoint(`tcp/${port}`)),
     sourcesMax: 64,
     perPrefixMax: 16,
     key: KEY,
   });
   return order.some((destinationPort, index) => {
     const packet = { ...syn({ destinationPort, sequence: index }), ...ipv4(0x0a000001) };
-    const effects = machine.step(packet, index);
+    const effects = machine.step(packet, at(index));
     return effects > 0 && machine.effect(0).stage === sequence.length;
   });
 }

@@ -2,7 +2,7 @@
 // types included, and words of the source without its comments, against the tables in rules.ts.
 
 import assert from "node:assert/strict";
-import { type ImportRule, importRules, vagueFileName, wordRules } from "./rules.ts";
+import { type ImportRule, importRules, startRule, vagueFileName, wordRules } from "./rules.ts";
 
 const root = new URL("../../../", import.meta.url);
 const files = ["main.ts", ...typescriptIn("src"), ...typescriptIn("ffi")];
@@ -11,6 +11,14 @@ const imports = await importGraph();
 for (const rule of importRules) {
   Deno.test(`imports: ${rule.reason}`, () => expectNone(forbiddenImports(imports, rule)));
 }
+
+Deno.test(`start: ${startRule.reason}`, async () => {
+  for (const start of startRule.from) {
+    const loaded = loadedFrom(new URL(start, root).href, await denoInfo(start));
+    assert.ok(loaded.size > 50, "most of it is not seen");
+    expectNone([...loaded].map(projectPath).filter((file) => isIn(startRule.never, file)));
+  }
+});
 
 for (const rule of wordRules) {
   Deno.test(`words: ${rule.reason}`, () => {
@@ -37,6 +45,25 @@ Deno.test("forbiddenImports() tells type imports, exceptions and the rest apart"
   ]);
   const rule = { from: ["src/a/"], never: ["src/b/"], except: ["src/b/allowed.ts"], reason: "" };
   assert.deepEqual(forbiddenImports(graph, rule), ["src/a/x.ts imports src/b/y.ts"]);
+  assert.deepEqual(forbiddenImports(graph, { ...rule, but: ["src/a/x.ts"] }), []);
+});
+
+Deno.test("loadedFrom() follows what is imported, not what may be", () => {
+  const { modules } = {
+    modules: [
+      { specifier: "a", dependencies: [{ specifier: "b", code: { specifier: "b" } }] },
+      {
+        specifier: "b",
+        dependencies: [
+          { specifier: "a", code: { specifier: "a" } },
+          { specifier: "c", code: { specifier: "c" }, isDynamic: true },
+          { specifier: "d", type: { specifier: "d" } },
+        ],
+      },
+      { specifier: "c", dependencies: [{ specifier: "e", code: { specifier: "e" } }] },
+    ],
+  };
+  assert.deepEqual([...loadedFrom("a", { modules })].sort(), ["a", "b"]);
 });
 
 Deno.test("withoutComments() keeps strings that look like comments", () => {
@@ -53,7 +80,7 @@ function expectNone(offenders: readonly string[]): void {
 function forbiddenImports(graph: Graph, rule: ImportRule): string[] {
   const found: string[] = [];
   for (const [file, targets] of graph) {
-    if (!isIn(rule.from, file)) continue;
+    if (!isIn(rule.from, file) || isIn(rule.but ?? [], file)) continue;
     for (const target of targets) {
       if (!isIn(rule.never, target) || isIn(rule.except ?? [], target)) continue;
       found.push(`${file} imports ${target}`);
@@ -81,13 +108,14 @@ interface DenoInfo {
     readonly specifier: string;
     readonly dependencies?: readonly {
       readonly specifier: string;
+      readonly isDynamic?: boolean;
       readonly code?: { readonly specifier?: string };
       readonly type?: { readonly specifier?: string };
     }[];
   }[];
 }
 
-/** Each file of ours with what it imports, as project paths or as specifiers such as `npm:/…`. */
+/** Each file of ours with what it imports, as project paths or as specifiers such as `npm:…`. */
 async function importGraph(): Promise<Graph> {
   const graph = new Map<string, Set<string>>();
   for (const file of files) {
@@ -101,6 +129,19 @@ async function importGraph(): Promise<Graph> {
   return graph;
 }
 
+/** A module and what is loaded with it: neither types nor what is imported when it is asked for. */
+function loadedFrom(start: string, { modules }: DenoInfo): Set<string> {
+  const byName = new Map(modules.map((module) => [module.specifier, module]));
+  const loaded = new Set([start]);
+  // A set that grows while it is walked through is walked through to its end.
+  for (const specifier of loaded) {
+    for (const { isDynamic, code } of byName.get(specifier)?.dependencies ?? []) {
+      if (code?.specifier !== undefined && !isDynamic) loaded.add(code.specifier);
+    }
+  }
+  return loaded;
+}
+
 async function denoInfo(file: string): Promise<DenoInfo> {
   const { success, stdout, stderr } = await new Deno.Command("deno", {
     args: ["info", "--json", file],
@@ -110,8 +151,10 @@ async function denoInfo(file: string): Promise<DenoInfo> {
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
+/** Of packages without the slash that comes with a part of one: `npm:@optique/core@1.3.6/message`. */
 function projectPath(specifier: string): string {
-  return specifier.startsWith(root.href) ? specifier.slice(root.href.length) : specifier;
+  if (specifier.startsWith(root.href)) return specifier.slice(root.href.length);
+  return specifier.replace(/^npm:\//, "npm:");
 }
 
 function typescriptIn(folder: string): string[] {

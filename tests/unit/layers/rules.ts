@@ -4,6 +4,8 @@
 
 export interface ImportRule {
   readonly from: readonly string[];
+  /** Of those, the ones that may. */
+  readonly but?: readonly string[];
   readonly never: readonly string[];
   readonly except?: readonly string[];
   readonly reason: string;
@@ -25,28 +27,76 @@ const pure = [
   "src/nflog/",
   "src/knock/",
   "src/config/",
+  "src/yaml/",
+  "src/import/",
+  "src/page/",
   "src/firewall/",
   "src/errors.ts",
   "src/limits.ts",
 ];
 
-const product = ["main.ts", "src/", "ffi/"];
-
 /** What every layer may import. */
 const foundations = ["src/errors.ts", "src/limits.ts"];
+
+const product = ["main.ts", "src/", "ffi/"];
+
+/** Of the client, without I/O: pages are made with it, too. */
+const clientValues = [
+  "src/client/private_address.ts",
+  "src/client/profile.ts",
+  "src/client/time_step.ts",
+];
 
 export const importRules: readonly ImportRule[] = [
   {
     from: pure,
-    never: ["ffi/", "src/daemon/", "src/client/", "src/cli/"],
+    never: ["ffi/", "src/daemon/", "src/client/", "src/cli/", "src/crypto/"],
+    except: clientValues,
     reason:
       "pure layers run without permissions, so that they can be tested with nothing but values",
   },
   {
+    from: clientValues,
+    never: ["ffi/", "src/daemon/", "src/client/", "src/cli/", "src/crypto/", "npm:", "node:"],
+    except: clientValues,
+    reason: "what pages take from the client is as pure as they are",
+  },
+  {
     from: pure,
     never: ["npm:"],
+    except: ["npm:yaml@", "npm:valibot@"],
     reason:
       "pure layers depend on nobody's code but ours: packages serve the command line and the log",
+  },
+  {
+    from: product,
+    but: ["src/yaml/"],
+    never: ["npm:yaml@"],
+    reason: "one place reads YAML, so that every file has its mistakes told in the same way",
+  },
+  {
+    from: product,
+    but: ["src/yaml/", "src/config/", "src/client/hosts_schema.ts"],
+    never: ["npm:valibot@"],
+    reason: "schemas are at the edge, where files become types: nobody checks again behind it",
+  },
+  {
+    from: product,
+    but: ["src/cli/", "src/page/"],
+    never: ["npm:uqr@"],
+    reason: "pictures are for people: only what they see draws them",
+  },
+  {
+    from: product,
+    but: ["src/crypto/"],
+    never: ["node:crypto"],
+    reason: "one place has the cryptography, which costs memory: the rest takes it as a parameter",
+  },
+  {
+    from: ["src/crypto/"],
+    never: ["src/", "ffi/", "npm:"],
+    except: ["src/crypto/", "src/knock/crypto.ts", ...foundations],
+    reason: "cryptography is what src/knock asks for, and knows nobody who uses it",
   },
   {
     from: foundations,
@@ -98,13 +148,45 @@ export const importRules: readonly ImportRule[] = [
     reason: "a configuration says what is wanted; src/firewall says it in the kernel's words",
   },
   {
+    from: ["src/yaml/"],
+    never: ["src/"],
+    except: ["src/yaml/", ...foundations],
+    reason: "reading YAML knows no configuration: what may stand in one is in its schema",
+  },
+  {
+    from: ["src/import/"],
+    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/nflog/", "src/firewall/"],
+    reason: "another program's file becomes text for a person: no kernel is asked or told",
+  },
+  {
+    from: ["src/page/"],
+    never: ["src/netlink/", "src/nftables/", "src/nfqueue/", "src/nflog/", "src/firewall/"],
+    reason: "a page is text that a browser reads: it knows nothing of the server's kernel",
+  },
+  {
+    from: ["src/client/"],
+    never: [
+      ...["src/daemon/", "src/firewall/", "src/netlink/", "src/nftables/", "src/nfqueue/"],
+      ...["src/nflog/", "src/page/", "src/import/"],
+    ],
+    reason: "a client runs on machines without the server's libraries, and on other systems",
+  },
+  {
+    from: ["src/daemon/"],
+    never: ["src/client/", "src/page/", "src/import/"],
+    reason: "the server has no use for the client's code, and pays for none of it",
+  },
+  {
     from: ["src/firewall/"],
     never: ["src/nfqueue/", "src/nflog/", "src/knock/"],
     reason: "the ruleset follows from the configuration, never from what a packet did",
   },
   {
     from: ["ffi/"],
-    never: ["src/knock/", "src/config/", "src/firewall/", "src/daemon/", "src/client/"],
+    never: [
+      ...["src/knock/", "src/config/", "src/yaml/", "src/import/", "src/page/", "src/crypto/"],
+      ...["src/firewall/", "src/daemon/", "src/client/"],
+    ],
     reason: "the unsafe edge wraps C libraries and decides nothing",
   },
   {
@@ -125,10 +207,21 @@ export const importRules: readonly ImportRule[] = [
   },
 ];
 
+/** What a server that is started with flags loads: it is what an idle one pays for. */
+export const startRule: ImportRule = {
+  from: ["main.ts"],
+  never: [
+    ...["npm:yaml@", "npm:valibot@", "npm:uqr@", "node:"],
+    ...["src/yaml/", "src/crypto/", "src/client/", "src/page/", "src/import/"],
+  ],
+  reason: "what a server of plain doors has no use for is loaded when it is asked for",
+};
+
 export const wordRules: readonly WordRule[] = [
   {
     in: pure,
-    never: /\bDeno\b/,
+    // The name of a symbol, by which a secret hides itself, does no I/O.
+    never: /\bDeno\b(?!\.customInspect")/,
     reason: "a pure layer that says Deno can do I/O",
   },
   {

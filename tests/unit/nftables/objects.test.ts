@@ -24,9 +24,11 @@ import {
   parseCounter,
 } from "../../../src/nftables/counter_object.ts";
 import { addElements, deleteElements, parseElements } from "../../../src/nftables/element.ts";
+import { deleteChain } from "../../../src/nftables/chain.ts";
 import { addRule, ruleText } from "../../../src/nftables/rule.ts";
 import {
   addSet,
+  deleteSet,
   encodeKey,
   keyLength,
   keyType,
@@ -184,6 +186,8 @@ Deno.test("operations say what they do", () => {
   assert.equal(ruleText(rule), "meta l4proto . th dport @guarded counter drop");
   assert.equal(addRule("pk", rule).what, `add rule "${ruleText(rule)}"`);
   assert.equal(addSet("pk", GRANTS6, 1).what, 'add set "grants6"');
+  assert.equal(deleteSet("pk", "decoys").what, 'delete set "decoys"');
+  assert.equal(deleteChain("pk", "old").what, 'delete chain "old"');
   assert.equal(addCounter("pk", "knocks").what, 'add counter "knocks"');
   assert.equal(listCounters("pk").what, 'read counters of table "pk"');
 });
@@ -207,6 +211,15 @@ Deno.test("setText() is a block that nft reads", () => {
 \ttimeout 2s
 }`,
   );
+});
+
+Deno.test("setText() divides long lists of elements into lines", () => {
+  const ports: NftSet = { name: "p", key: ["inet_service"], timeout: false };
+  const lines = (count: number) =>
+    setText(ports, Array.from({ length: count }, (_, index) => `${index + 1}`)).slice(2, -1);
+  assert.deepEqual(lines(0), []);
+  assert.deepEqual(lines(8), ["\telements = { 1, 2, 3, 4, 5, 6, 7, 8 }"]);
+  assert.deepEqual(lines(9), ["\telements = { 1, 2, 3, 4, 5, 6, 7, 8,", "\t\t9 }"]);
 });
 
 Deno.test("counterText() is a block that nft reads", () => {

@@ -2,14 +2,15 @@
 // taken for. Every byte string at all is in parse_properties.test.ts.
 
 import assert from "node:assert/strict";
-import { emptyHeader, type PacketHeader } from "../../../src/packet/header.ts";
-import { PARSE, PARSE_NAMES, type ParseName } from "../../../src/packet/outcome.ts";
+import { emptyHeader, type PacketHeader, type Source } from "../../../src/packet/header.ts";
+import { isKnock, PARSE, PARSE_NAMES, type ParseName } from "../../../src/packet/outcome.ts";
 import { EXTENSION_HEADERS_MAX } from "../../../src/limits.ts";
 import { parsePacket } from "../../../src/packet/parse.ts";
 import {
   authentication,
   type Bytes,
   concat,
+  echo,
   type Extension,
   fragment,
   IPPROTO,
@@ -20,6 +21,7 @@ import {
   routing,
   TCP,
   tcp,
+  udp,
 } from "../../support/packets.ts";
 
 /** Where TCP begins in a packet without options or extension headers. */
@@ -50,6 +52,13 @@ const IPV6: PacketHeader = {
 };
 const SOURCE4 = "223.255.255.1";
 const SOURCE6 = "fe80::ffff:ffff:8000:1";
+
+const KINDS = new Map<number, ParseName>([
+  [IPPROTO.TCP, "tcp"],
+  [IPPROTO.UDP, "udp"],
+  [IPPROTO.ICMP, "echo"],
+  [IPPROTO.ICMPV6, "echo"],
+]);
 
 /** A segment whose length is in its data offset: 15 words. */
 const LONG = { ...SEGMENT, options: new Uint8Array(40).fill(1), data: new Uint8Array(9) };
@@ -115,10 +124,85 @@ const readable: readonly [string, Bytes, PacketHeader][] = [
   ],
 ];
 
-for (const [name, packet, expected] of readable) {
+const DATAGRAM = { sourcePort: 65535, destinationPort: 1, data: new Uint8Array(9) } as const;
+const REQUEST = { identifier: 65535, sequence: 65534, data: new Uint8Array(56) } as const;
+const UDP4 = { ...IPV4, protocol: IPPROTO.UDP, sequence: 0, flags: 0 };
+const UDP6 = { ...IPV6, protocol: IPPROTO.UDP, sequence: 0, flags: 0 };
+const PING4 = {
+  ...IPV4,
+  protocol: IPPROTO.ICMP,
+  sourcePort: 65535,
+  destinationPort: 56,
+  sequence: 65534,
+  flags: 0,
+};
+const PING6 = { ...PING4, ...address(IPV6), protocol: IPPROTO.ICMPV6 };
+
+function udp4(fields = {}): Bytes {
+  return ipv4({
+    source: SOURCE4,
+    protocol: IPPROTO.UDP,
+    payload: udp({ ...DATAGRAM, ...fields }),
+  });
+}
+
+function udp6(extensions: readonly Extension[] = [], fields = {}): Bytes {
+  const payload = udp({ ...DATAGRAM, ...fields });
+  return ipv6({ source: SOURCE6, protocol: IPPROTO.UDP, extensions, payload });
+}
+
+function ping4(fields = {}): Bytes {
+  const payload = echo({ ...REQUEST, ...fields });
+  return ipv4({ source: SOURCE4, protocol: IPPROTO.ICMP, payload });
+}
+
+function ping6(extensions: readonly Extension[] = [], fields = {}): Bytes {
+  const payload = echo({ type: 128, ...REQUEST, ...fields });
+  return ipv6({ source: SOURCE6, protocol: IPPROTO.ICMPV6, extensions, payload });
+}
+
+const otherKinds: readonly [string, Bytes, PacketHeader][] = [
+  ["UDP over IPv4", udp4(), UDP4],
+  ["UDP over IPv6", udp6(), UDP6],
+  ["UDP without data", udp4({ data: concat() }), UDP4],
+  ["UDP without a source port", udp4({ sourcePort: 0 }), { ...UDP4, sourcePort: 0 }],
+  ["UDP cut after its header", udp6().slice(0, TCP6 + 8), UDP6],
+  ["UDP that ends before the packet", patch(udp4(), TCP4 + 4, 0, 8), UDP4],
+  ["UDP behind extension headers", udp6([hop, destination]), UDP6],
+  ["an echo request over IPv4", ping4(), PING4],
+  ["an echo request over IPv6", ping6(), PING6],
+  ["an echo request without data", ping4({ data: concat() }), { ...PING4, destinationPort: 0 }],
+  ["an echo request cut after its header", ping4().slice(0, TCP4 + 8), PING4],
+  [
+    "an echo request with bytes after the packet",
+    concat(ping4(), new Uint8Array(6)),
+    PING4,
+  ],
+  [
+    "an echo request behind IPv4 options",
+    ipv4({
+      source: SOURCE4,
+      protocol: IPPROTO.ICMP,
+      options: new Uint8Array(8),
+      payload: echo(REQUEST),
+    }),
+    PING4,
+  ],
+  ["an echo request behind extension headers", ping6([hop, sixteen]), PING6],
+  [
+    "the longest echo request",
+    ping4({ data: new Uint8Array(65_507) }).slice(0, 1_024),
+    { ...PING4, destinationPort: 65_507 },
+  ],
+];
+
+for (const [name, packet, expected] of [...readable, ...otherKinds]) {
   Deno.test(`parsePacket() reads ${name}`, () => {
-    const header = emptyHeader();
-    assert.equal(parse(packet, header), "tcp");
+    // What was in it before must not shine through.
+    const header: PacketHeader = { ...emptyHeader(), sequence: 7, flags: 7, word1: 7 };
+    const outcome = parse(packet, header);
+    assert.equal(outcome, KINDS.get(expected.protocol));
+    assert.ok(isKnock(PARSE[outcome ?? "malformed"]));
     assert.deepEqual(header, expected);
   });
 }
@@ -144,9 +228,8 @@ const others: readonly [string, Bytes, ParseName][] = [
   ["IPv4: options cut off", ipv4({ options: new Uint8Array(40) }).slice(0, 59), "truncated"],
   ["IPv4: cut in the TCP header", ipv4().slice(0, TCP4 + 19), "truncated"],
   ["IPv4: total length ends in the TCP header", patch(ipv4(), 2, 0, TCP4 + 19), "malformed"],
-  ["IPv4: UDP", ipv4({ protocol: IPPROTO.UDP }), "notTcp"],
-  ["IPv4: UDP without content", ipv4({ protocol: IPPROTO.UDP, payload: concat() }), "notTcp"],
-  ["IPv4: authentication header", ipv4({ protocol: IPPROTO.AH }), "notTcp"],
+  ["IPv4: UDP without content", ipv4({ protocol: IPPROTO.UDP, payload: concat() }), "malformed"],
+  ["IPv4: authentication header", ipv4({ protocol: IPPROTO.AH }), "notKnock"],
   ["IPv4: first fragment", ipv4({ fragment: 0x2000 }), "fragment"],
   ["IPv4: later fragment", ipv4({ fragment: 0x2001 }), "fragment"],
   ["IPv4: last fragment", ipv4({ fragment: 0x1fff }), "fragment"],
@@ -180,19 +263,49 @@ const others: readonly [string, Bytes, ParseName][] = [
     "fragment",
   ],
   ["IPv6: fragment behind an atomic one", v6([fragment(), fragment({ more: true })]), "fragment"],
-  ["IPv6: UDP", ipv6({ protocol: IPPROTO.UDP }), "notTcp"],
-  ["IPv6: ESP", ipv6({ protocol: IPPROTO.ESP }), "notTcp"],
-  ["IPv6: no next header", ipv6({ protocol: IPPROTO.NONE, payload: concat() }), "notTcp"],
+  ["IPv6: ESP", ipv6({ protocol: IPPROTO.ESP }), "notKnock"],
+  ["IPv6: no next header", ipv6({ protocol: IPPROTO.NONE, payload: concat() }), "notKnock"],
   [
     "IPv6: no next header behind options",
     ipv6({ protocol: IPPROTO.NONE, extensions: [hop], payload: concat() }),
-    "notTcp",
+    "notKnock",
   ],
-  ["IPv6: unknown next header", ipv6({ protocol: 253 }), "notTcp"],
+  ["IPv6: unknown next header", ipv6({ protocol: 253 }), "notKnock"],
   [
     `IPv6: ${EXTENSION_HEADERS_MAX + 1} headers`,
     v6(Array<Extension>(EXTENSION_HEADERS_MAX + 1).fill(destination)),
     "tooManyHeaders",
+  ],
+
+  ["UDP: 7 bytes", ipv4({ protocol: IPPROTO.UDP, payload: udp().slice(0, 7) }), "malformed"],
+  ["UDP: cut in its header", udp6().slice(0, TCP6 + 7), "truncated"],
+  ["UDP: destination port 0", udp4({ destinationPort: 0 }), "malformed"],
+  ["UDP: length 7", patch(udp4(), TCP4 + 4, 0, 7), "malformed"],
+  ["UDP: length 0, as of a jumbogram", patch(udp6(), TCP6 + 4, 0, 0), "malformed"],
+  ["UDP: length behind the end", patch(udp4(), TCP4 + 4, 0, 18), "malformed"],
+  [
+    "UDP: length behind the end, within bytes after the packet",
+    concat(patch(udp4(), TCP4 + 4, 0, 18), new Uint8Array(4)),
+    "malformed",
+  ],
+  ["UDP: first fragment", patch(udp4(), 6, 0x20), "fragment"],
+  ["ICMP: 7 bytes", ipv4({ protocol: IPPROTO.ICMP, payload: echo().slice(0, 7) }), "malformed"],
+  ["ICMP: cut in its header", ping4().slice(0, TCP4 + 7), "truncated"],
+  ["ICMP: echo reply", ping4({ type: 0 }), "notKnock"],
+  ["ICMP: destination unreachable", ping4({ type: 3 }), "notKnock"],
+  ["ICMP: ICMPv6's echo request", ping4({ type: 128 }), "notKnock"],
+  ["ICMP: echo request with a code", ping4({ code: 1 }), "malformed"],
+  ["ICMP in IPv6", ipv6({ protocol: IPPROTO.ICMP, payload: echo() }), "notKnock"],
+  ["ICMPv6: 7 bytes", ipv6({ protocol: IPPROTO.ICMPV6, payload: echo().slice(1) }), "malformed"],
+  ["ICMPv6: cut in its header", ping6().slice(0, TCP6 + 7), "truncated"],
+  ["ICMPv6: echo reply", ping6([], { type: 129 }), "notKnock"],
+  ["ICMPv6: neighbour solicitation", ping6([], { type: 135 }), "notKnock"],
+  ["ICMPv6: ICMP's echo request", ping6([], { type: 8 }), "notKnock"],
+  ["ICMPv6: echo request with a code", ping6([], { code: 255 }), "malformed"],
+  [
+    "ICMPv6 in IPv4",
+    ipv4({ protocol: IPPROTO.ICMPV6, payload: echo({ type: 128 }) }),
+    "notKnock",
   ],
 
   ["TCP: source port 0", ipv4({ payload: tcp({ sourcePort: 0 }) }), "malformed"],
@@ -250,10 +363,19 @@ for (const [source, outcome] of sources) {
   });
 }
 
+Deno.test("isKnock() is true of the outcomes that fill in the header, and of no others", () => {
+  const knocks = PARSE_NAMES.filter((name) => isKnock(PARSE[name]));
+  assert.deepEqual(knocks, ["tcp", "udp", "echo"]);
+});
+
 Deno.test("PARSE_NAMES has each name at its number", () => {
   for (const [name, outcome] of Object.entries(PARSE)) assert.equal(PARSE_NAMES[outcome], name);
   assert.equal(PARSE_NAMES.length, Object.keys(PARSE).length);
 });
+
+function address({ family, word0, word1, word2, word3 }: PacketHeader): Source {
+  return { family, word0, word1, word2, word3 };
+}
 
 function parse(packet: Bytes, header = emptyHeader()): ParseName | undefined {
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);

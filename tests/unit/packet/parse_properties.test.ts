@@ -4,15 +4,17 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { formatAddress } from "../../../src/packet/address.ts";
-import { emptyHeader } from "../../../src/packet/header.ts";
+import { emptyHeader, type PacketHeader, type Source } from "../../../src/packet/header.ts";
 import { EXTENSION_HEADERS_MAX } from "../../../src/limits.ts";
-import { PARSE, PARSE_NAMES } from "../../../src/packet/outcome.ts";
+import { isKnock, PARSE_NAMES, type ParseOutcome } from "../../../src/packet/outcome.ts";
 import { parsePacket } from "../../../src/packet/parse.ts";
 import { placements } from "../../support/placements.ts";
 import {
   authentication,
   type Bytes,
   concat,
+  echo,
+  type EchoFields,
   type Extension,
   fragment,
   IPPROTO,
@@ -24,6 +26,9 @@ import {
   patch,
   routing,
   tcp,
+  type TcpFields,
+  udp,
+  type UdpFields,
 } from "../../support/packets.ts";
 
 const u8 = fc.integer({ min: 0, max: 0xff });
@@ -48,6 +53,37 @@ const segment = fc.record({
   data: fc.uint8Array({ maxLength: 30 }),
 });
 
+const datagram = fc.record({
+  sourcePort: u16,
+  destinationPort: port,
+  data: fc.uint8Array({ maxLength: 30 }),
+});
+
+const request = fc.record({
+  identifier: u16,
+  sequence: u16,
+  data: fc.uint8Array({ maxLength: 70 }),
+});
+
+/** An upper layer that can be a knock, over either family, and what is to be read of it. */
+const upper4 = fc.oneof(
+  segment.map((fields) => ({ protocol: IPPROTO.TCP, payload: tcp(fields), read: ofTcp(fields) })),
+  datagram.map((fields) => ({ protocol: IPPROTO.UDP, payload: udp(fields), read: ofUdp(fields) })),
+  request.map((fields) => ({
+    protocol: IPPROTO.ICMP,
+    payload: echo(fields),
+    read: ofEcho(fields, IPPROTO.ICMP),
+  })),
+);
+const upper6 = fc.oneof(
+  upper4.filter(({ protocol }) => protocol !== IPPROTO.ICMP),
+  request.map((fields) => ({
+    protocol: IPPROTO.ICMPV6,
+    payload: echo({ ...fields, type: 128 }),
+    read: ofEcho(fields, IPPROTO.ICMPV6),
+  })),
+);
+
 const optionsBody = fc.integer({ min: 0, max: 4 }).map((units) => new Uint8Array(6 + units * 8));
 const notFirst = fc.oneof<fc.Arbitrary<Extension>[]>(
   optionsBody.map((body) => options(IPPROTO.DSTOPTS, body)),
@@ -65,13 +101,13 @@ Deno.test("parsePacket() reads back what ipv4() built", () => {
   fc.assert(
     fc.property(
       source4,
-      segment,
+      upper4,
       words(10),
       dontFragment,
       u16,
-      (source, fields, more, flag, id) => {
+      (source, { read: fields, ...upper }, more, flag, id) => {
         const built: Ipv4Fields = { fragment: flag, identification: id, options: more };
-        const packet = ipv4({ ...built, source: formatAddress(source), payload: tcp(fields) });
+        const packet = ipv4({ ...built, ...upper, source: formatAddress(source) });
         assert.deepEqual(read(packet), expected(source, fields));
       },
     ),
@@ -80,9 +116,10 @@ Deno.test("parsePacket() reads back what ipv4() built", () => {
 
 Deno.test("parsePacket() reads back what ipv6() built", () => {
   fc.assert(
-    fc.property(source6, segment, extensions, u8, (source, fields, headers, trafficClass) => {
+    fc.property(source6, upper6, extensions, u8, (source, upper, headers, trafficClass) => {
+      const { read: fields, ...rest } = upper;
       const built: Ipv6Fields = { trafficClass, extensions: headers };
-      const packet = ipv6({ ...built, source: formatAddress(source), payload: tcp(fields) });
+      const packet = ipv6({ ...built, ...rest, source: formatAddress(source) });
       assert.deepEqual(read(packet), expected(source, fields));
     }),
   );
@@ -96,11 +133,11 @@ Deno.test("parsePacket() calls each cut of a good packet truncated, up to the TC
 });
 
 const valid = fc.oneof(
-  fc.tuple(segment, words(10)).map(([fields, more]) =>
-    ipv4({ options: more, payload: tcp(fields) })
+  fc.tuple(upper4, words(10)).map(([{ read: _, ...upper }, more]) =>
+    ipv4({ options: more, ...upper })
   ),
-  fc.tuple(segment, extensions).map(([fields, headers]) =>
-    ipv6({ extensions: headers, payload: tcp(fields) })
+  fc.tuple(upper6, extensions).map(([{ read: _, ...upper }, headers]) =>
+    ipv6({ extensions: headers, ...upper })
   ),
 );
 const mutated = fc.tuple(
@@ -136,7 +173,7 @@ for (
           const header = emptyHeader();
           const outcome = parsePacket(place.view, place.offset, bytes.length, header);
           assert.equal(PARSE_NAMES[outcome], alone.outcome, place.name);
-          if (outcome === PARSE.tcp) assert.deepEqual(header, alone.header, place.name);
+          if (isKnock(outcome)) assert.deepEqual(header, alone.header, place.name);
         }
       }),
       { numRuns: 2000 },
@@ -144,7 +181,7 @@ for (
   });
 }
 
-function outcomeOf(packet: Bytes, header = emptyHeader()): number {
+function outcomeOf(packet: Bytes, header = emptyHeader()): ParseOutcome {
   return parsePacket(new DataView(packet.buffer), 0, packet.length, header);
 }
 
@@ -154,10 +191,31 @@ function read(packet: Bytes) {
   return { outcome, header };
 }
 
-function expected(source: object, fields: { readonly [name: string]: unknown }) {
-  const { sourcePort, destinationPort, sequence, flags } = fields;
-  return {
-    outcome: "tcp",
-    header: { ...source, protocol: IPPROTO.TCP, sourcePort, destinationPort, sequence, flags },
-  };
+/** What is to be read of an upper layer. */
+interface Upper {
+  readonly outcome: "tcp" | "udp" | "echo";
+  readonly fields: Omit<PacketHeader, keyof Source>;
+}
+
+function expected(source: Source, { outcome, fields }: Upper) {
+  return { outcome, header: { ...source, ...fields } };
+}
+
+function ofTcp(segment: Required<Omit<TcpFields, "acknowledgment" | "window">>): Upper {
+  const { sourcePort, destinationPort, sequence, flags } = segment;
+  const fields = { protocol: IPPROTO.TCP, sourcePort, destinationPort, sequence, flags };
+  return { outcome: "tcp", fields };
+}
+
+function ofUdp({ sourcePort, destinationPort }: Required<UdpFields>): Upper {
+  const fields = { protocol: IPPROTO.UDP, sourcePort, destinationPort, sequence: 0, flags: 0 };
+  return { outcome: "udp", fields };
+}
+
+function ofEcho(
+  { identifier, sequence, data }: Required<Omit<EchoFields, "type" | "code">>,
+  protocol: number,
+): Upper {
+  const identity = { sourcePort: identifier, destinationPort: data.length, sequence };
+  return { outcome: "echo", fields: { protocol, ...identity, flags: 0 } };
 }

@@ -1,0 +1,217 @@
+// The rules of each chain; ruleset.ts says how the chains work together. Each function reads like the
+// chain as `pk --dry-run` prints it.
+
+import type { Config, Refusal, Transport } from "../config/config.ts";
+import { LINES_PER_SECOND } from "../limits.ts";
+import type { Rule, Statement } from "../nftables/rule.ts";
+import {
+  counted,
+  countedAs,
+  ctEstablished,
+  destinationIn,
+  echoRequest,
+  fromType,
+  limitedTo,
+  loggedTo,
+  notLoopback,
+  overProtocol,
+  type QueueKind,
+  rejected,
+  rememberSource,
+  sourceAloneIn,
+  sourceIn,
+  tcpFlagBits,
+  tcpFlags,
+  tcpFlagsNot,
+  toLocalAddress,
+  toQueue,
+  unreachable,
+  verdict,
+} from "../nftables/statement.ts";
+import type { WatchList } from "./watch_list.ts";
+
+/** Prefix of the copies of what is refused; copies of knocks have none. */
+export const REFUSED_PREFIX = "refused";
+
+/** What begins a connection. */
+export const SYN = tcpFlags(["syn"], ["syn", "ack"]);
+export const UDP = overProtocol("udp");
+
+const FIRST_SYN = tcpFlags(["syn"], ["fin", "syn", "rst", "ack"]);
+const TCP_ALONE: ReadonlySet<Transport> = new Set(["tcp"]);
+
+/** The rules of all chains. `queueKind` is how this kernel holds packets. */
+export function rulesOf(
+  list: WatchList,
+  { queueNumber, refuse }: Config,
+  queueKind: QueueKind,
+): Rule[] {
+  return [
+    ...chainRules("watch", watchRules(list)),
+    ...chainRules("knock", knockRules(list, queueNumber)),
+    ...chainRules("final", finalRules(queueNumber)),
+    ...chainRules("hold", holdRules(list, queueNumber, queueKind)),
+    ...chainRules("guard", guardRules(list)),
+    ...chainRules("gate", gateRules(list, refuse)),
+    ...chainRules("refuse", refuseRules(list, queueNumber, refuse)),
+  ];
+}
+
+/** The flags come first: for segments of established traffic they are all that is asked. */
+function watchRules({ protocols, flagTests, echoes }: WatchList): Statement[][] {
+  const toKnock = [notLoopback(), toLocalAddress(), verdict({ goto: "knock" })];
+  const kinds = [
+    ...(protocols.watched.has("tcp") ? [[FIRST_SYN, destinationIn("watched")]] : []),
+    ...(protocols.watched.has("udp") ? [[UDP, destinationIn("watched")]] : []),
+    ...flagTests.map((test) => [tcpFlagBits(test), destinationIn("flagged")]),
+    ...echoes.map(({ protocol, bytes }) => [echoRequest(protocol, bytes)]),
+  ];
+  return kinds.map((kind) => [...kind, ...toKnock]);
+}
+
+function knockRules({ ports, finalEchoes }: WatchList, queueNumber: number): Statement[][] {
+  const bans = ports.decoys !== undefined;
+  return [
+    [destinationIn("guarded"), verdict({ goto: "hold" })],
+    ...(bans
+      ? [
+        [sourceAloneIn("ip", "banned4"), verdict("accept")],
+        [sourceAloneIn("ip6", "banned6"), verdict("accept")],
+      ]
+      : []),
+    [destinationIn("finals"), verdict({ goto: "final" })],
+    ...finalEchoes.map(({ protocol, bytes }) => [
+      echoRequest(protocol, bytes),
+      verdict({ goto: "final" }),
+    ]),
+    copied(queueNumber),
+    ...(bans
+      ? [
+        [destinationIn("decoys"), rememberSource("ip", "banned4")],
+        [destinationIn("decoys"), rememberSource("ip6", "banned6")],
+      ]
+      : []),
+  ];
+}
+
+/** Without the last knocks nobody gets in: it is enough to look at these for sources that are no peer. */
+function finalRules(queueNumber: number): Statement[][] {
+  return [
+    [fromType("local"), verdict("accept")],
+    [fromType("broadcast"), verdict("accept")],
+    // Copied before the source is marked, since a rule ends at a set that is full.
+    copied(queueNumber),
+    [rememberSource("ip", "finishing4")],
+    [rememberSource("ip6", "finishing6")],
+  ];
+}
+
+function copied(group: number): Statement[] {
+  return [countedAs("knocks"), loggedTo(group)];
+}
+
+/** Before connection tracking, so that a flood of such SYNs costs as little as can be. */
+function holdRules(
+  { protocols }: WatchList,
+  queueNumber: number,
+  kind: QueueKind,
+): Statement[][] {
+  return [
+    ...granted().map((source) => [source, verdict("accept")]),
+    [sourceAloneIn("ip", "finishing4"), counted(), toQueue(queueNumber, kind)],
+    [sourceAloneIn("ip6", "finishing6"), counted(), toQueue(queueNumber, kind)],
+    ...(protocols.guarded.has("udp") ? [[UDP, verdict("accept")]] : []),
+    [verdict({ goto: "refuse" })],
+  ];
+}
+
+function guardRules({ ports, protocols }: WatchList): Statement[][] {
+  const kept = destinationIn(ports.kept === undefined ? "guarded" : "kept");
+  return [
+    // What most packets are comes first; with `cut` they need a grant as well.
+    ...(protocols.kept.has("tcp")
+      ? [[kept, tcpFlagsNot(["syn"], ["syn", "ack"]), ctEstablished(), verdict("accept")]]
+      : []),
+    ...(protocols.kept.has("udp") ? [[UDP, kept, ctEstablished(), verdict("accept")]] : []),
+    [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })],
+  ];
+}
+
+function gateRules({ protocols }: WatchList, refuse: Refusal): Statement[][] {
+  const { guarded, cut } = protocols;
+  return [
+    ...(guarded.has("tcp") ? synRules() : []),
+    ...(guarded.has("udp") ? datagramRules(cut.has("udp")) : []),
+    ...(guarded.has("tcp") ? segmentRules(cut.has("tcp")) : []),
+    [counted()],
+    ...refusal(refuse, TCP_ALONE),
+  ];
+}
+
+/** Before connection tracking is asked: an old entry must not let a new SYN in. */
+function synRules(): Statement[][] {
+  return [
+    ...granted().map((source) => [SYN, source, verdict("accept")]),
+    [SYN, verdict({ goto: "refuse" })],
+  ];
+}
+
+/** What is established and may go on without a grant does not come here. */
+function datagramRules(cut: boolean): Statement[][] {
+  return [
+    ...granted().map((source) => [UDP, source, verdict("accept")]),
+    ...(cut ? [[UDP, ctEstablished(), verdict("drop")]] : []),
+    [UDP, verdict({ goto: "refuse" })],
+  ];
+}
+
+function segmentRules(cut: boolean): Statement[][] {
+  return [
+    ...(cut ? granted().map((source) => [ctEstablished(), source, verdict("accept")]) : []),
+    [sourceIn("ip", ["sport", "dport"], "inherited4"), verdict("accept")],
+    [sourceIn("ip6", ["sport", "dport"], "inherited6"), verdict("accept")],
+    // The end of a connection may be told to its other side, and is told to this one.
+    ...(cut
+      ? [
+        [tcpFlags(["rst"], ["rst"]), ctEstablished(), verdict("accept")],
+        [ctEstablished(), rejected()],
+      ]
+      : []),
+  ];
+}
+
+function refuseRules(
+  { protocols }: WatchList,
+  queueNumber: number,
+  refuse: Refusal,
+): Statement[][] {
+  return [
+    [
+      countedAs("refused"),
+      limitedTo(LINES_PER_SECOND, LINES_PER_SECOND),
+      loggedTo(queueNumber, REFUSED_PREFIX),
+    ],
+    ...refusal(refuse, protocols.guarded),
+  ];
+}
+
+/** The end of the way. A reset, or "port unreachable", is what a closed port answers. */
+function refusal(refuse: Refusal, protocols: ReadonlySet<Transport>): Statement[][] {
+  const answers = [
+    ...(protocols.has("tcp") ? [[rejected()]] : []),
+    ...(protocols.has("udp") ? [[unreachable()]] : []),
+  ];
+  return [...(refuse === "reset" ? answers : []), [verdict("drop")]];
+}
+
+/** Sources with a grant for the port, of either family. */
+function granted(): Statement[] {
+  return [
+    sourceIn("ip", ["l4proto", "dport"], "grants4"),
+    sourceIn("ip6", ["l4proto", "dport"], "grants6"),
+  ];
+}
+
+function chainRules(chain: string, rules: readonly Statement[][]): Rule[] {
+  return rules.map((statements) => ({ chain, statements }));
+}

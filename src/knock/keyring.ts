@@ -1,0 +1,49 @@
+// The keys of users of encrypted doors. A passphrase takes a third of a second of another thread, so keys
+// are derived before they are asked for, and kept as long as a configuration has the same user.
+
+import type { Door, EncryptedUser } from "../config/config.ts";
+import type { Secret } from "../config/secret.ts";
+import type { KnockCrypto } from "./crypto.ts";
+import { deriveKeys, type MessageKeys } from "./encrypted_message.ts";
+
+interface Entry {
+  readonly door: string;
+  readonly id: number;
+  readonly secret: Secret;
+  readonly keys: MessageKeys;
+}
+
+export class Keyring {
+  readonly #crypto: KnockCrypto;
+  #entries: readonly Entry[] = [];
+
+  constructor(crypto: KnockCrypto) {
+    this.#crypto = crypto;
+  }
+
+  /** Derives the keys of all users, but for those it has; forgets others. */
+  async prepare(doors: readonly Door[]): Promise<void> {
+    const wanted = doors.flatMap(({ name, knock }) =>
+      knock.kind === "encrypted" ? knock.users.map((user) => ({ door: name, user })) : []
+    );
+    this.#entries = await Promise.all(
+      wanted.map(async ({ door, user: { id, secret } }) =>
+        this.#find(door, id, secret) ??
+          { door, id, secret, keys: await deriveKeys(this.#crypto, secret, door, id) }
+      ),
+    );
+  }
+
+  /** The keys of a user that was prepared. */
+  keysOf(door: string, { id, secret }: EncryptedUser): MessageKeys {
+    const entry = this.#find(door, id, secret);
+    if (entry === undefined) throw new TypeError(`No keys were prepared for user ${id}`);
+    return entry.keys;
+  }
+
+  #find(door: string, id: number, secret: Secret): Entry | undefined {
+    return this.#entries.find((entry) =>
+      entry.door === door && entry.id === id && entry.secret.equals(secret)
+    );
+  }
+}
