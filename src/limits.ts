@@ -7,7 +7,10 @@ export const SEQUENCE_PORTS_MAX = 10;
 /** Knocks of one sequence in a file: as many as a packet can be found among in one word of bits. */
 export const STEPS_MAX = 32;
 
-/** Where a packet begins that many sequences, the table of attempts grows with them, up to this. */
+/**
+ * Sequences that one packet can begin, of all doors and files: each makes such a packet dearer for
+ * all. The table of attempts grows with them.
+ */
 export const SHARED_FIRST_MAX = 8;
 
 /** Time for a whole sequence: a person typing commands makes it, a slow scan does not. */

@@ -29,7 +29,7 @@ export async function runCommand(flags: RunFlags): Promise<number> {
     print(rulesetText(rulesetOf(config, "queue"), config.tableOwner));
     return EXIT.ok;
   }
-  await runDaemon(config, { reload: undefined, refresh: () => config }, log);
+  await runDaemon(config, { reload: undefined, refresh: () => config, accept: () => {} }, log);
   return EXIT.ok;
 }
 

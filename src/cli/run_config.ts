@@ -3,11 +3,10 @@
 import { command, message, object, option, optional, string } from "@optique/core";
 import type { Config } from "../config/config.ts";
 import { folderOf, pathFrom } from "../config/secret_file.ts";
-import { parseConfig } from "../config/yaml.ts";
+import { parseConfig, readText } from "../config/yaml.ts";
 import { runDaemon } from "../daemon/daemon.ts";
 import { openLog } from "../daemon/log.ts";
 import { serverFiles } from "../daemon/server_files.ts";
-import { ConfigError } from "../errors.ts";
 import { CONFIG_FILE } from "./check.ts";
 import { dryRunText } from "./dry_run.ts";
 import { EXIT } from "./exit.ts";
@@ -42,44 +41,29 @@ export interface RunConfigFlags {
 export async function runConfigCommand(
   { config: file = CONFIG_FILE, dryRun, noTableOwner }: RunConfigFlags,
 ): Promise<number> {
+  // Before there is a handler a terminal that goes away, or an early reload, would end pk.
+  Deno.addSignalListener("SIGHUP", () => {});
   const environment = {
     credentialsFolder: Deno.env.get("CREDENTIALS_DIRECTORY"),
     folder: pathFrom(Deno.cwd(), folderOf(file)),
   };
-  let text = readConfig(file);
-  const refresh = (): Config => {
+  let inUse = readText(file, serverFiles);
+  let latest = inUse;
+  const parse = (text: Uint8Array): Config => {
+    latest = text;
     const config = parseConfig(text, file, serverFiles, environment);
     return noTableOwner ? { ...config, tableOwner: false } : config;
   };
-  const reload = (): Config => {
-    const before = text;
-    text = readConfig(file);
-    try {
-      return refresh();
-    } catch (error) {
-      text = before;
-      throw error;
-    }
-  };
-  const config = refresh();
+  const config = parse(inUse);
   if (dryRun) {
     print(dryRunText(config));
     return EXIT.ok;
   }
   const log = openLog(config.log.format, config.log.level);
-  await runDaemon(config, { reload, refresh }, log);
+  await runDaemon(config, {
+    reload: () => parse(readText(file, serverFiles)),
+    refresh: () => parse(inUse),
+    accept: () => inUse = latest,
+  }, log);
   return EXIT.ok;
-}
-
-function readConfig(file: string): Uint8Array {
-  const found = serverFiles.read(file);
-  if ("bytes" in found) return found.bytes;
-  throw new ConfigError(file, [{
-    file,
-    line: 1,
-    column: 1,
-    message: `Cannot read it: ${found.reason}`,
-    hint: "Copy pk.example.yaml to start from, or name another file (--config FILE)",
-    excerpt: undefined,
-  }]);
 }

@@ -103,12 +103,15 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "reading it is not allowed",
   EISDIR: "it is a folder",
   EFBIG: "it is too large",
+  EINVAL: "it is not a regular file",
 };
 
 function unreadable(path: string, reason: string): FileProblem {
   return {
     message: `Cannot read ${path}: ${reasonText(reason)}`,
-    hint: "A path is relative to the folder of this file",
+    hint: reason === "EACCES" || reason === "EPERM"
+      ? "It has to belong to who runs pk: root, for the server"
+      : "A path is relative to the folder of this file",
   };
 }
 

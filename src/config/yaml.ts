@@ -34,8 +34,17 @@ export interface Environment {
  * @throws {ConfigError} with all problems.
  */
 export function readConfig(file: string, files: Files, environment: Environment = {}): Config {
+  return parseConfig(readText(file, files), file, files, environment);
+}
+
+/**
+ * The bytes of a configuration file.
+ *
+ * @throws {ConfigError} when it cannot be read.
+ */
+export function readText(file: string, files: Files): Uint8Array {
   const found = files.read(file);
-  if (!("reason" in found)) return parseConfig(found.bytes, file, files, environment);
+  if (!("reason" in found)) return found.bytes;
   const message = `Cannot read it: ${reasonText(found.reason)}`;
   const hint = "Copy pk.example.yaml to start from, or name another file (--config FILE)";
   const problem = { file, line: 1, column: 1, message, hint, excerpt: undefined };

@@ -2,7 +2,7 @@
 //
 // **Invariant:** where that cannot be written, nothing opens.
 
-import type { Door } from "../config/config.ts";
+import type { Door, Knock } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
 import { formatAddress } from "../packet/address.ts";
 import type { Source } from "../packet/header.ts";
@@ -35,6 +35,9 @@ export interface AdmissionOptions {
 /** Notes on disk what these openings use up; for each why it is refused, or undefined. */
 export type Admission = (openings: readonly Opening[]) => (Refused | undefined)[];
 
+const USED = "this step of the sequence has opened the door before";
+const TOO_OLD = "this step is older than those that are remembered: look at the clock of this host";
+
 export function createAdmission({ used, crossOut }: AdmissionOptions): Admission {
   const admitLine = ({ door: { knock }, line }: Opening): Refused | undefined => {
     if (knock.kind !== "one-time" || line === undefined) return undefined;
@@ -50,10 +53,13 @@ export function createAdmission({ used, crossOut }: AdmissionOptions): Admission
       return openings.map(() => ({ reason, error: true }));
     }
     try {
-      const reason = "this step of the sequence has opened the door before";
-      return store.take(openings.map(useOf)).map((isNew) =>
-        isNew ? undefined : { reason, error: false }
-      );
+      const uses = openings.map(useOf);
+      return store.take(uses).map((isNew, index) => {
+        if (isNew) return undefined;
+        const { door, step } = uses[index] as Use;
+        const forgotten = step <= (store.floor(door) ?? -Infinity);
+        return { reason: forgotten ? TOO_OLD : USED, error: false };
+      });
     } catch (error) {
       const refused = refusedBy(error);
       return openings.map(() => refused);
@@ -73,7 +79,14 @@ export function createAdmission({ used, crossOut }: AdmissionOptions): Admission
 function useOf({ door: { name, knock }, source, timeStep = 0, user }: Opening): Use {
   const unbound = knock.kind === "rotating" && !knock.bindSource;
   const door = knock.kind === "rotating" ? `${name}/${knock.stepMs}` : name;
-  return { door, who: user ?? (unbound ? "" : formatAddress(source)), step: timeStep };
+  const who = user === undefined ? unbound ? "" : formatAddress(source) : userOf(knock, user);
+  return { door, who, step: timeStep };
+}
+
+/** The number, which the message has in it: a name can be changed. */
+function userOf(knock: Knock, name: string): string {
+  const users = knock.kind === "encrypted" ? knock.users : [];
+  return `user ${users.find((user) => user.name === name)?.id ?? name}`;
 }
 
 function attempt(work: () => Refused | undefined): Refused | undefined {

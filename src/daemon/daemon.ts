@@ -5,6 +5,7 @@
 // has acked the grants they earned, and it is let go whatever happens to those grants.
 // **Invariant:** a new configuration takes effect as a whole, or not at all.
 
+import { realPath } from "../../ffi/file.ts";
 import { type FileWatch, openFileWatch } from "../../ffi/file_watch.ts";
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
 import { libmnl } from "../../ffi/libmnl.ts";
@@ -56,6 +57,8 @@ export interface ConfigSource {
   readonly reload: (() => Config) | undefined;
   /** The configuration in use, with what its one-time files have now. Throws ConfigError. */
   readonly refresh: () => Config;
+  /** What was read last is in use from now on. */
+  readonly accept: () => void;
 }
 
 /**
@@ -84,7 +87,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  let files = watchOneTimeFiles(config);
+  let files = watchOneTimeFiles(config, log);
   attend();
 
   let stopSignal: string | undefined;
@@ -130,7 +133,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       gatekeeper.dueMs ?? Infinity,
       keeper?.dueMs ?? Infinity,
       restoreAtMs,
-      refreshAtMs,
+      preparing ? Infinity : refreshAtMs,
       watchdog.dueMs,
     );
     await waiter.wait(dueMs - nowMs);
@@ -148,6 +151,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     }
     watchdog.check(gatekeeper.copied, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
+    if (files !== undefined && files.takeChanged().length > 0) refreshSoon();
     const read = preparing ? undefined : nextReading();
     if (read !== undefined) prepare(read);
     if (prepared !== undefined) reload(prepared);
@@ -200,10 +204,12 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
   }
 
+  function refreshSoon(): void {
+    refreshAtMs = Math.min(refreshAtMs, performance.now() + SETTLE_MS);
+  }
+
   /** How the configuration is to be read again, where somebody asks for it or a file has changed. */
   function nextReading(): (() => Config) | undefined {
-    const changed = files?.takeChanged() ?? [];
-    if (changed.length > 0) refreshAtMs = performance.now() + SETTLE_MS;
     if (hungUp) {
       hungUp = false;
       if (source.reload !== undefined) return source.reload;
@@ -220,13 +226,15 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       const next = fixed(read());
       preparing = true;
       tellPassphrases(next.doors, log);
-      doors.prepare(next.doors).then(() => {
-        prepared = next;
-        waiter.wake();
-      });
+      doors.prepare(next.doors).then(() => prepared = next, refuse).finally(waiter.wake);
     } catch (error) {
       tellRefused(error);
     }
+  }
+
+  function refuse(error: unknown): void {
+    preparing = false;
+    tellRefused(error);
   }
 
   /** Takes a new configuration over, or stays with the one there is and says why. */
@@ -235,22 +243,35 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     preparing = false;
     prepared = undefined;
     const ports = guardedPorts(next);
-    const added = liveSessions(log).filter(({ port }) => ports.has(port) && !guarded.has(port));
+    // Guarded from now on, or cut from now on: who is in by no open grant stays.
+    const added = liveSessions(log).filter(({ port, source }) =>
+      ports.has(port) && guarded.get(port) !== ports.get(port) &&
+      !gatekeeper.isGranted(source, port)
+    );
     const live = [...sessions.filter(({ port }) => ports.has(port)), ...added];
     try {
+      const other = doors.machineOf(next, machine);
       install(kernel, next, [installed.form], live, [], socket.port);
+      machine = other;
     } catch (error) {
       tellRefused(error);
       return;
     }
-    machine = doors.machineOf(next, machine);
+    source.accept();
+    const before = oneTimeFiles(config);
+    const guardsMore = [...ports.keys()].some((port) => !guarded.has(port));
     [config, guarded, sessions] = [next, ports, live];
     gatekeeper.reload(config, machine);
     if (keeper === undefined) keeper = openKeeper();
     else keeper.guard(guarded);
-    files?.[Symbol.dispose]();
-    files = watchOneTimeFiles(config);
-    attend();
+    if (oneTimeFiles(config).join() !== before.join()) {
+      files?.[Symbol.dispose]();
+      files = watchOneTimeFiles(config, log);
+      attend();
+      // Whatever was changed before they were watched is read once more.
+      refreshSoon();
+    }
+    if (guardsMore) tellSshSession(config, log);
     openLog(config.log.format, config.log.level);
     tellWeakness(config, log);
     tellUsedUp(config.doors, log);
@@ -273,13 +294,18 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       error instanceof HostError;
     if (!expected) throw error;
     const problems = error instanceof ConfigError ? error.problems : [];
-    for (const { file, line, column, message } of problems) {
-      log("error", "configuration problem", { file, line, column, reason: message });
+    for (const { file, line, column, message, hint } of problems) {
+      const more = hint === undefined ? {} : { hint };
+      log("error", "configuration problem", { file, line, column, reason: message, ...more });
     }
-    log("error", "reload refused", {
-      reason: error.message.split("\n")[0] ?? "",
-      hint: "the configuration of before stays; pk check shows what is wrong",
-    });
+    const stays = "the configuration of before stays";
+    log(
+      "error",
+      "reload refused",
+      error instanceof ConfigError
+        ? { problems: problems.length, hint: `${stays}; pk check shows what is wrong` }
+        : { reason: error.message, hint: error instanceof HostError ? error.hint : stays },
+    );
   }
 
   /** Puts the table back where somebody changed it. */
@@ -342,9 +368,26 @@ function guardedPorts({ doors }: Config): GuardedPorts {
   );
 }
 
-function watchOneTimeFiles({ doors }: Config): FileWatch | undefined {
-  const files = doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
-  return files.length === 0 ? undefined : openFileWatch(files);
+function oneTimeFiles({ doors }: Config): string[] {
+  return doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
+}
+
+/** Without a watch pk goes on, and reads edited files when it is told to. */
+function watchOneTimeFiles(config: Config, log: Log): FileWatch | undefined {
+  const files = oneTimeFiles(config);
+  if (files.length === 0) return undefined;
+  try {
+    // An editor may follow a link, and then another folder's file changes.
+    return openFileWatch([...new Set(files.flatMap((file) => [file, realPath(file)]))]);
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    log("warning", "files not watched", {
+      reason: error.message,
+      hint: "send SIGHUP after each edit of a one-time file; a usual cause is the limit " +
+        "fs.inotify.max_user_instances",
+    });
+    return undefined;
+  }
 }
 
 /**

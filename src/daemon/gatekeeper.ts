@@ -97,6 +97,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   const refusals = createRefusalCount(kernel);
   let lostUntold = 0;
   let lossDueMs = Number.NEGATIVE_INFINITY;
+  let unjudgedDueMs = Number.NEGATIVE_INFINITY;
   /** The number that the next copy will have if none is lost. */
   let nextSequence: number | undefined;
 
@@ -192,8 +193,15 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     lines.push(() => log(error ? "error" : "info", error ? "grant failed" : "replayed", fields));
   };
 
+  /** One grant for each port that the door opens. One that another door gave for longer stays as long. */
+  const grantsOf = ({ source, door: { opens, timeoutMs } }: Opening, nowMs: number): Grant[] =>
+    endpointsOf(opens).map(({ protocol, port }) => {
+      const leftMs = (book.endMs(source, protocol, port) ?? nowMs) - nowMs;
+      return { source, protocol, port, timeoutMs: Math.max(timeoutMs, leftMs) };
+    });
+
   const grant = (admitted: readonly Opening[], nowMs: number) => {
-    const grants = admitted.map(grantsOf);
+    const grants = admitted.map((opening) => grantsOf(opening, nowMs));
     const refusals = tryWrite(grants.flat());
     admitted.forEach(({ source, door, user }, index) => {
       const wanted = grants[index] as readonly Grant[];
@@ -241,6 +249,23 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
       // A broken socket shows again at the next grant.
       const reason = cause instanceof Error ? cause.message : String(cause);
       return grants.map((grant) => ({ grant, error: new Error(reason) }));
+    }
+  };
+
+  /** Doors that a flood keeps from judging all knocks at them. */
+  const tellUnjudged = (nowMs: number) => {
+    if (machine.locks.size === 0 || nowMs < unjudgedDueMs) return;
+    unjudgedDueMs = nowMs + LOSS_INTERVAL_MS;
+    for (const [door, lock] of machine.locks) {
+      const count = lock.takeUnjudged();
+      if (count === 0) continue;
+      log("warning", "knocks not judged", {
+        door: config.doors[door]?.name ?? "",
+        count,
+        hint:
+          "more came to this door than it may spend time on; who knocked meanwhile may have to " +
+          "knock again",
+      });
     }
   };
 
@@ -316,6 +341,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
         lostUntold = 0;
         lossDueMs = nowMs + LOSS_INTERVAL_MS;
       }
+      tellUnjudged(nowMs);
       return expired;
     },
 
@@ -348,11 +374,6 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 /** The source of the packet, copied, since the header is filled again. */
 function sourceOf({ family, word0, word1, word2, word3 }: PacketHeader): Source {
   return { family, word0, word1, word2, word3 };
-}
-
-/** One grant for each port that the door opens. */
-function grantsOf({ source, door: { opens, timeoutMs } }: Opening): Grant[] {
-  return endpointsOf(opens).map(({ protocol, port }) => ({ source, protocol, port, timeoutMs }));
 }
 
 function userField(user: string | undefined): Fields {

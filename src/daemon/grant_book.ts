@@ -14,6 +14,8 @@ export interface GrantBook {
   open(nowMs: number): Grant[];
   /** Is there one that was not taken out, whether its time is over or not? */
   has(source: Readonly<Source>, protocol: Transport, port: number): boolean;
+  /** When the grant of a source for a port ends, or undefined. */
+  endMs(source: Readonly<Source>, protocol: Transport, port: number): number | undefined;
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   readonly size: number;
@@ -60,6 +62,7 @@ export function createGrantBook(): GrantBook {
         .filter((entry) => entry.endMs > nowMs)
         .map(({ grant, endMs }) => ({ ...grant, timeoutMs: endMs - nowMs })),
     has: (source, protocol, port) => entries.has(keyOf(source, protocol, port)),
+    endMs: (source, protocol, port) => entries.get(keyOf(source, protocol, port))?.endMs,
     get nextEndMs() {
       return ends.top()?.endMs;
     },

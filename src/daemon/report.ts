@@ -20,6 +20,8 @@ import type { Fields, Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
 
 const SESSIONS_SHOWN = 20;
+/** Above that a number says nothing. */
+const SCANS_TOLD = 1_000_000;
 /** That many make two seconds of two processors. */
 const PASSPHRASES_TOLD = 10;
 
@@ -37,7 +39,7 @@ export function tellWeakness({ doors, decoys }: Config, log: Log): void {
     log("warning", "weak sequence", {
       door: name,
       reasons: `the sequence ${weaknesses.join(", ")}`,
-      ...(Number.isFinite(scans) ? { scans } : {}),
+      ...(scans <= SCANS_TOLD ? { scans } : {}),
       hint: "choose five ports or more, in no order, and add decoys",
     });
   }

@@ -44,7 +44,10 @@ const SWEEP_GAP_MS_MIN = 125;
 const SWEEP_GAP_MS_MAX = 32_000;
 
 export interface SessionKeeper {
-  /** Guards other ports from now on; connections to those that are new are legitimate. */
+  /**
+   * Guards other ports from now on; connections to those that are new, or are treated otherwise, are
+   * legitimate where no grant is open for them.
+   */
   guard(ports: GuardedPorts): void;
   /** Grants have ended: with `keep` their connections become legitimate, with `cut` they end. */
   grantsEnded(grants: readonly Grant[], nowMs: number): void;
@@ -222,11 +225,13 @@ export function createSessionKeeper(
 
   return {
     guard(next) {
-      const added = [...next.keys()].filter((port) => !guarded.has(port));
+      const others = [...next.keys()].filter((port) => guarded.get(port) !== next.get(port));
       guarded = next;
-      if (unable || added.length === 0) return;
+      if (unable || others.length === 0) return;
       attempt(() => {
-        legitimize(list().filter(({ port }) => added.includes(port)));
+        legitimize(
+          list().filter(({ source, port }) => others.includes(port) && !isGranted(source, port)),
+        );
         return true;
       });
     },

@@ -49,7 +49,10 @@ export function rulesOf(
   return [
     ...chainRules("watch", watchRules(list)),
     ...chainRules("knock", knockRules(list, queueNumber)),
-    ...chainRules("final", finalRules(queueNumber)),
+    ...chainRules("final", finalRules("finishing", queueNumber)),
+    ...(list.ports.ranges === undefined
+      ? []
+      : chainRules("range", finalRules("ranging", queueNumber))),
     ...chainRules("hold", holdRules(list, queueNumber, queueKind)),
     ...chainRules("guard", guardRules(list)),
     ...chainRules("gate", gateRules(list, refuse)),
@@ -84,6 +87,7 @@ function knockRules({ ports, finalEchoes }: WatchList, queueNumber: number): Sta
       echoRequest(protocol, bytes),
       verdict({ goto: "final" }),
     ]),
+    ...(ports.ranges === undefined ? [] : [[destinationIn("ranges"), verdict({ goto: "range" })]]),
     copied(queueNumber),
     ...(bans
       ? [
@@ -94,15 +98,18 @@ function knockRules({ ports, finalEchoes }: WatchList, queueNumber: number): Sta
   ];
 }
 
-/** Without the last knocks nobody gets in: it is enough to look at these for sources that are no peer. */
-function finalRules(queueNumber: number): Statement[][] {
+/**
+ * Without the last knocks nobody gets in: it is enough to look at these for sources that are no peer.
+ * A flood into a range fills the set of its own, so that other doors keep the first SYN's promise.
+ */
+function finalRules(set: "finishing" | "ranging", queueNumber: number): Statement[][] {
   return [
     [fromType("local"), verdict("accept")],
     [fromType("broadcast"), verdict("accept")],
     // Copied before the source is marked, since a rule ends at a set that is full.
     copied(queueNumber),
-    [rememberSource("ip", "finishing4")],
-    [rememberSource("ip6", "finishing6")],
+    [rememberSource("ip", `${set}4`)],
+    [rememberSource("ip6", `${set}6`)],
   ];
 }
 
@@ -112,14 +119,17 @@ function copied(group: number): Statement[] {
 
 /** Before connection tracking, so that a flood of such SYNs costs as little as can be. */
 function holdRules(
-  { protocols }: WatchList,
+  { ports, protocols }: WatchList,
   queueNumber: number,
   kind: QueueKind,
 ): Statement[][] {
+  const waiting = ports.ranges === undefined ? ["finishing"] : ["finishing", "ranging"];
   return [
     ...granted().map((source) => [source, verdict("accept")]),
-    [sourceAloneIn("ip", "finishing4"), counted(), toQueue(queueNumber, kind)],
-    [sourceAloneIn("ip6", "finishing6"), counted(), toQueue(queueNumber, kind)],
+    ...waiting.flatMap((set) => [
+      [sourceAloneIn("ip", `${set}4`), counted(), toQueue(queueNumber, kind)],
+      [sourceAloneIn("ip6", `${set}6`), counted(), toQueue(queueNumber, kind)],
+    ]),
     ...(protocols.guarded.has("udp") ? [[UDP, verdict("accept")]] : []),
     [verdict({ goto: "refuse" })],
   ];

@@ -4,8 +4,9 @@
 //          knock, and what else is a knock: segments with certain flags, echo requests of some length
 //   knock: a knock is copied to the daemon and goes on
 //   final: with one of the last two knocks of a sequence its source is `finishing` for a moment
-//   hold:  a SYN to a guarded port without a grant: from a source that is finishing it waits for the
-//          daemon, so that the grant is there first; from others it goes to refuse. A datagram from
+//   range: so it is with any knock of a sequence that changes, but `ranging`, in a set of its own
+//   hold:  a SYN to a guarded port without a grant: from a source that is either it waits for the daemon,
+//          so that the grant is there first; from others it goes to refuse. A datagram from
 //          others goes on, since it can be part of what is established
 //   guard (prerouting -150, before DNAT): packets to guarded ports go on when their connection is
 //          established; others, to an address of this host, go to gate
@@ -63,6 +64,7 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
       { name: "refuse" },
       { name: "hold" },
       { name: "final" },
+      ...(list.ports.ranges === undefined ? [] : [{ name: "range" }]),
       { name: "knock" },
       { name: "gate" },
       { name: "watch", prerouting: WATCH_PRIORITY },
@@ -132,8 +134,10 @@ function sets({ ports, protocols }: WatchList, { grantsMax, banMs }: Config): Nf
   const banned = { timeout: true, dynamic: true, size: BANNED_MAX } as const;
   return [
     ...Object.keys(ports).map((name) => ({ name, ...endpoints })),
-    { name: "finishing4", key: ["ipv4_addr"], ...finishing },
-    { name: "finishing6", key: ["ipv6_addr"], ...finishing },
+    ...(ports.ranges === undefined ? ["finishing"] : ["finishing", "ranging"]).flatMap((name) => [
+      { name: `${name}4`, key: ["ipv4_addr"], ...finishing } as const,
+      { name: `${name}6`, key: ["ipv6_addr"], ...finishing } as const,
+    ]),
     ...(ports.decoys === undefined || banMs === undefined ? [] : [
       { name: "banned4", key: ["ipv4_addr"], ...banned, timeoutMs: banMs } as const,
       { name: "banned6", key: ["ipv6_addr"], ...banned, timeoutMs: banMs } as const,

@@ -36,8 +36,10 @@ export interface PortSets {
   readonly flagged?: readonly Endpoint[];
   /** Where only guessers knock, and are banned for it. */
   readonly decoys?: readonly Endpoint[];
-  /** The last knocks of each sequence; all knocks of one that changes. */
+  /** The last knocks of each sequence. */
   readonly finals: readonly Endpoint[];
+  /** All knocks of sequences that change, each of which can be the last. */
+  readonly ranges?: readonly Endpoint[];
 }
 
 export interface WatchList {
@@ -81,7 +83,8 @@ export function watchListOf({ doors, decoys, banMs }: Config): WatchList {
       ...(kept.length === 0 || cut.length === 0 ? {} : { kept: ascending(kept) }),
       ...(flagged.length === 0 ? {} : { flagged: ascending(flagged) }),
       ...(banMs === undefined || decoys.length === 0 ? {} : { decoys: ascending(decoys) }),
-      finals: ascending([...endpointsOfSteps(lastSteps), ...changing]),
+      finals: ascending(endpointsOfSteps(lastSteps)),
+      ...(changing.length === 0 ? {} : { ranges: ascending(changing) }),
     },
     flagTests: flagged.length === 0 ? [] : distinct(
       steps.filter(hasFlags).map(({ flags }) => flags),

@@ -6,6 +6,9 @@ import type { Secret } from "../config/secret.ts";
 import type { KnockCrypto } from "./crypto.ts";
 import { deriveKeys, type MessageKeys } from "./encrypted_message.ts";
 
+/** Each derivation takes 32 MB and a processor. */
+const DERIVED_AT_ONCE = 2;
+
 interface Entry {
   readonly door: string;
   readonly id: number;
@@ -26,12 +29,17 @@ export class Keyring {
     const wanted = doors.flatMap(({ name, knock }) =>
       knock.kind === "encrypted" ? knock.users.map((user) => ({ door: name, user })) : []
     );
-    this.#entries = await Promise.all(
-      wanted.map(async ({ door, user: { id, secret } }) =>
-        this.#find(door, id, secret) ??
-          { door, id, secret, keys: await deriveKeys(this.#crypto, secret, door, id) }
-      ),
-    );
+    const entries: Entry[] = [];
+    const rest = wanted.values();
+    const derive = async () => {
+      for (const { door, user: { id, secret } } of rest) {
+        const keys = this.#find(door, id, secret)?.keys ??
+          await deriveKeys(this.#crypto, secret, door, id);
+        entries.push({ door, id, secret, keys });
+      }
+    };
+    await Promise.all(Array.from({ length: DERIVED_AT_ONCE }, derive));
+    this.#entries = entries;
   }
 
   /** The keys of a user that was prepared. */

@@ -17,7 +17,7 @@
 // takes its source back to the start everywhere. Doors with changing sequences have locks (lock.ts).
 
 import type { Door, Endpoint, Step } from "../config/config.ts";
-import { REPEATED_MS, SEQUENCE_PORTS_MIN, SHARED_FIRST_MAX } from "../limits.ts";
+import { REPEATED_MS, SEQUENCE_PORTS_MIN, SHARED_FIRST_MAX, SOURCES_RANGE } from "../limits.ts";
 import type { PacketHeader, Source } from "../packet/header.ts";
 import { Attempts, NONE } from "./attempts.ts";
 import type { EventTime, Lock } from "./lock.ts";
@@ -89,7 +89,7 @@ export class KnockMachine {
     this.#rules = rules;
     this.#key = key;
     this.#attempts = new Attempts({
-      slots: sourcesMax * Math.min(shared, SHARED_FIRST_MAX),
+      slots: Math.min(sourcesMax * Math.min(shared, SHARED_FIRST_MAX), SOURCES_RANGE.max),
       stages: Math.max(SEQUENCE_PORTS_MIN, ...rules.map(({ steps }) => steps.length)),
       perPrefix: perPrefixMax * shared,
       lifetimeMs: Math.max(...rules.map((rule) => rule.withinMs)),

@@ -3,6 +3,9 @@
 import type { BaseIssue } from "valibot";
 import type { Path, Report } from "./document.ts";
 
+/** What `pk secret` writes: never to be repeated. */
+const LIKE_A_KEY = /^\s*([a-z2-7]{4}[-\s]?){8}$/i;
+
 /** Characters of a value that a message repeats. */
 const QUOTED_MAX = 60;
 
@@ -34,7 +37,9 @@ function problemsOfIssue(
       },
     ];
   }
-  const value = valueText(key ? issue.input : standsAt(path));
+  const found = key ? issue.input : standsAt(path);
+  // Whoever writes text where a map belongs may have written a secret.
+  const value = typeof found === "string" && /\ba map\b/.test(words) ? "text" : valueText(found);
   const message = issue.kind === "schema"
     ? `Expected ${words}, not ${value}`
     : `Cannot use ${value}: ${words}`;
@@ -73,5 +78,6 @@ function valueText(value: unknown): string {
   if (Array.isArray(value)) return "this list";
   if (typeof value === "object") return "this map";
   if (typeof value !== "string") return String(value);
+  if (LIKE_A_KEY.test(value)) return "this key";
   return JSON.stringify(value.length > QUOTED_MAX ? `${value.slice(0, QUOTED_MAX)}…` : value);
 }

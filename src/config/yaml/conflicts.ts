@@ -1,7 +1,15 @@
 // What is wrong between doors: a port that has two meanings, and knocks that nobody can complete.
 
 import type { YamlDocument } from "../../yaml/document.ts";
-import { type Door, type Endpoint, endpointsOf, type PortRange, rangeText } from "../config.ts";
+import {
+  type Door,
+  type Endpoint,
+  endpointsOf,
+  type PortRange,
+  rangeText,
+  type Step,
+} from "../config.ts";
+import { SHARED_FIRST_MAX } from "../../limits.ts";
 import { MIXED_FAMILIES, type OneTimeLines } from "../one_time.ts";
 import { PORT_MAX } from "../ports.ts";
 import { stepText } from "../step.ts";
@@ -33,6 +41,8 @@ export function reportConflicts(
     const message = `${protocol}/${port} cannot be a decoy: it ${other.words()}`;
     document.report({ path: ["decoys", index], message });
   });
+  reportSharedFirst(doors, document);
+  reportSharedFiles(doors, document);
   for (const door of doors) {
     reportKnocks(door, [guarded, decoy], document);
     reportRange(door, [guarded, decoy], document);
@@ -169,6 +179,43 @@ function firstOf(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Each sequence that a knock can begin makes that knock dearer: a flood of it would stall everybody. */
+function reportSharedFirst(doors: readonly DraftDoor[], document: YamlDocument): void {
+  const begun = new Map<string, number>();
+  const isOneTooMany = (step: Step | undefined) => {
+    if (step === undefined) return false;
+    const count = (begun.get(stepText(step)) ?? 0) + 1;
+    begun.set(stepText(step), count);
+    return count === SHARED_FIRST_MAX + 1;
+  };
+  const message = `More than ${SHARED_FIRST_MAX} sequences begin with the same knock`;
+  const hint = "Let sequences begin with different knocks: each makes a flood of that one dearer";
+  for (const { name, knock, lines } of doors) {
+    if (knock?.kind === "plain" && isOneTooMany(knock.steps[0])) {
+      document.report({ path: ["doors", name, "knock", 0], message, hint });
+    }
+    for (const { steps, lineNumber } of lines) {
+      if (knock?.kind !== "one-time" || !isOneTooMany(steps[0])) continue;
+      const place = { file: knock.file, line: lineNumber, column: 1 };
+      document.reportElsewhere({ ...place, message, hint, excerpt: undefined });
+    }
+  }
+}
+
+/** What one door uses up would be used up for the other. */
+function reportSharedFiles(doors: readonly DraftDoor[], document: YamlDocument): void {
+  const owners = new Map<string, string>();
+  for (const { name, knock } of doors) {
+    if (knock?.kind !== "one-time") continue;
+    const owner = owners.get(knock.file);
+    owners.set(knock.file, owner ?? name);
+    if (owner === undefined) continue;
+    const message = `Door "${owner}" has the same file of one-time sequences`;
+    const hint = "Give each door a file of its own";
+    document.report({ path: ["doors", name, "knock", "one-time", "file"], message, hint });
+  }
 }
 
 /** Sequences that no source can complete, however it knocks. */

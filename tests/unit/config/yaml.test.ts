@@ -1,5 +1,6 @@
 // parseConfig(): what every key comes to, and each thing that can be wrong with its place and words.
 
+import { SHARED_FIRST_MAX } from "../../../src/limits.ts";
 import assert from "node:assert/strict";
 import type { Config, Door } from "../../../src/config/config.ts";
 import type { Files } from "../../../src/config/files.ts";
@@ -331,7 +332,7 @@ Deno.test("what is wrong with a changing sequence", () => {
     ],
     [
       "secret",
-      '1:38 Expected a list of knocks, or a map with rotating, one-time or encrypted, not "secret"',
+      "1:38 Expected a list of knocks, or a map with rotating, one-time or encrypted, not text",
     ],
     [
       "{ rotatin: {} }",
@@ -455,6 +456,43 @@ decoys: [udp/9]
       "All doors of a port need the same",
     ],
   ].map((one) => one.toSorted((a, b) => order(a, b)) as unknown as Case));
+});
+
+Deno.test("sequences that begin with the same knock have a bound, whichever door they are of", () => {
+  const door = (index: number, first = 7000) =>
+    `  d${index}: { opens: [tcp/22], knock: [tcp/${first}, tcp/${8000 + index}, tcp/9] }\n`;
+  const doors = (count: number) =>
+    `doors:\n${Array.from({ length: count }, (_, index) => door(index)).join("")}`;
+  assert.equal(parsed(doors(SHARED_FIRST_MAX)).doors.length, SHARED_FIRST_MAX);
+  assert.equal(parsed(doors(SHARED_FIRST_MAX) + door(99, 7001)).doors.length, SHARED_FIRST_MAX + 1);
+  assert.throws(() => parsed(doors(SHARED_FIRST_MAX + 1)), /begin with the same knock/);
+});
+
+Deno.test("two doors cannot use up one file", () => {
+  const knock = "knock: { one-time: { file: once } }";
+  const text = `doors: { a: { opens: [tcp/22], ${knock} }, b: { opens: [tcp/23], ${knock} } }`;
+  assert.throws(() => parsed(text), /Door "a" has the same file of one-time sequences/);
+});
+
+Deno.test("a secret in the wrong place is not repeated", () => {
+  const key = "abcd-efgh-ijkl-mnop-qrst-uvwx-yz23-4567";
+  for (
+    const text of [
+      key,
+      `doors: ${key}`,
+      `doors: { ${key}: 1 }`,
+      `doors: { a: { opens: [tcp/22], knock: { rotating: ${key} } } }`,
+      `doors: { a: { opens: [tcp/22], knock: { rotating: { secret-file: ${key} } } } }`,
+      `doors: { a: { opens: [tcp/22], knock: { encrypted: correct horse battery } } }`,
+      `doors: { a: { opens: [tcp/22], knock: ${key} } }`,
+    ]
+  ) {
+    assert.throws(() => parsed(text), (error: Error) => {
+      assert.ok(!error.message.includes("abcd-efgh"), error.message);
+      assert.ok(!error.message.includes("correct horse"), error.message);
+      return true;
+    });
+  }
 });
 
 Deno.test("doors may share knocks, ranges and ports", () => {

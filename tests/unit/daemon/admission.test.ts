@@ -67,7 +67,7 @@ Deno.test("a step is noted with the door and who it was, all of a batch at once"
   assert.deepEqual(uses, [
     { door: "admin/30000", who: "192.0.2.1", step: 5 },
     { door: "admin/30000", who: "2001:db8::1", step: 5 },
-    { door: "vault", who: "alice", step: 9 },
+    { door: "vault", who: "user 1", step: 9 },
     { door: "shared/30000", who: "", step: 5 },
   ]);
   assert.equal(asked.filter((what) => what === "take 4").length, 1, "one write for all");

@@ -360,7 +360,7 @@ Deno.test("guard() takes connections to ports that are new for legitimate, to no
 Deno.test("guard() asks for nothing where no port is new, and of both families where one is", () => {
   const { keeper, asked } = setUp("keep");
   asked.length = 0;
-  keeper.guard(new Map([[PORT, "cut"]]));
+  keeper.guard(new Map([[PORT, "keep"]]));
   keeper.guard(new Map());
   assert.deepEqual(asked, []);
   keeper.guard(new Map([[PORT, "cut"]]));
@@ -375,6 +375,17 @@ Deno.test("guard() leaves in peace what it no longer guards", () => {
   end(source, 0);
   keeper.tick(SETTLED_MS);
   keeper.tableRestored(SETTLED_MS * 2);
+  assert.deepEqual(names(), [1]);
+});
+
+Deno.test("guard() from keep to cut leaves those in whose grant has ended before", () => {
+  const [over, open] = ["198.51.100.1", "198.51.100.2"];
+  const { host, keeper, end, names } = setUp("keep", [], { grants: [`${open} ${PORT}`] });
+  host.sockets.push({ source: over, sourcePort: 1, name: 1 });
+  host.sockets.push({ source: open, sourcePort: 2, name: 2 });
+  keeper.guard(new Map([[PORT, "cut"]]));
+  end(open, 0);
+  keeper.tableRestored(SETTLED_MS);
   assert.deepEqual(names(), [1]);
 });
 

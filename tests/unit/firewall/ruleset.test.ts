@@ -35,7 +35,8 @@ for (const { name, config, ruleset, wish } of rulesets) {
     const held = texts.filter(({ text }) => /\bqueue\b/.test(text));
     assert.deepEqual([...new Set(held.map(({ chain }) => chain))], ["hold"]);
     const copied = texts.filter(({ text }) => /\blog\b/.test(text));
-    assert.deepEqual(copied.map(({ chain }) => chain), ["knock", "final", "refuse"]);
+    const range = wish.changing.length > 0 ? ["range"] : [];
+    assert.deepEqual(copied.map(({ chain }) => chain), ["knock", "final", ...range, "refuse"]);
     const numbers = texts.flatMap(({ text }) => [...text.matchAll(/(?:group|bypass to) (\d+)/g)]);
     assert.deepEqual([...new Set(numbers.map(([, number]) => number))], [String(QUEUE)]);
     assert.ok(held.every(({ text }) => text.includes("flags bypass")));
@@ -130,7 +131,8 @@ for (const { name, config, ruleset, wish } of rulesets) {
     holds(({ packet, watch, guard }) => {
       const shut = isSeen(packet) && (isFirstSyn(packet) || packet.protocol === "udp") &&
         wish.guards(packet) && !packet.sourceIn.includes("grants");
-      const refused = packet.sourceIn.includes("finishing")
+      const ranging = wish.changing.length > 0 && packet.sourceIn.includes("ranging");
+      const refused = packet.sourceIn.includes("finishing") || ranging
         ? "queue"
         : packet.protocol === "udp"
         ? "accept"
@@ -147,13 +149,16 @@ for (const { name, config, ruleset, wish } of rulesets) {
       const banned = bans && packet.sourceIn.includes("banned");
       // Of a source that is no peer the last knocks are not seen, so that it never gets in.
       const final = wish.finishes(packet);
-      const noPeer = final && ["local", "broadcast"].includes(packet.from);
+      const ranges = !final && wish.ranges(packet);
+      const noPeer = (final || ranges) && ["local", "broadcast"].includes(packet.from);
       const knocked = isSeen(packet) && wish.isKnock(packet) && !banned && !noPeer;
       assert.deepEqual(watch.copies, knocked ? [""] : []);
       assert.deepEqual(watch.counted, knocked ? ["knocks"] : []);
       const number = packet.family === "ip" ? 4 : 6;
       const set = final
         ? `finishing${number}`
+        : ranges
+        ? `ranging${number}`
         : bans && wish.isDecoy(packet)
         ? `banned${number}`
         : undefined;
@@ -261,8 +266,8 @@ function wishOf({ doors, decoys }: Config) {
       return packet.protocol === "tcp" && flagged &&
         tests.some(({ mask, value }) => (bitsOf(packet) & mask) === value);
     },
+    ranges: (packet: Packet) => changing.some((range) => isWithin(packet, range)),
     finishes: (packet: Packet) =>
-      changing.some((range) => isWithin(packet, range)) ||
       sequences.some((sequence) => sequence.slice(-2).some((step) => isAt(packet, step))),
   };
 }
@@ -294,9 +299,9 @@ function packetsFor(config: Config): fc.Arbitrary<Packet> {
     to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast"),
     from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
     established: fc.boolean(),
-    sourceIn: fc.subarray(["grants", "inherited", "finishing", "banned"]),
+    sourceIn: fc.subarray(["grants", "inherited", "finishing", "ranging", "banned"]),
     withinLimit: fc.boolean(),
-    full: fc.subarray(["finishing", "banned"]),
+    full: fc.subarray(["finishing", "ranging", "banned"]),
   }, { noNullPrototype: true }).map(({ place, ...packet }): Packet => ({
     ...packet,
     ...place,

@@ -56,7 +56,8 @@ const cases: readonly [what: string, config: Config, sets: Record<string, string
     {
       watched: "tcp/1 tcp/2 tcp/3 tcp/22 udp/4 udp/5",
       guarded: "tcp/22",
-      finals: "tcp/1 tcp/2 tcp/3 udp/4 udp/5",
+      finals: "",
+      ranges: "tcp/1 tcp/2 tcp/3 udp/4 udp/5",
     },
   ],
   [

@@ -154,6 +154,29 @@ test("a keyring derives each passphrase once, and keeps it as long as it is aske
   assert.throws(() => keyring.keysOf("window", user), TypeError);
 });
 
+test("Keyring.prepare() derives no more than two keys at once", async () => {
+  let now = 0;
+  let most = 0;
+  const slow: KnockCrypto = {
+    ...nodeCrypto,
+    async scrypt(passphrase, _salt, length) {
+      most = Math.max(most, ++now);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      now--;
+      return new Uint8Array(length).fill(passphrase.length);
+    },
+  };
+  const users = Array.from({ length: 30 }, (_, id) => ({
+    id,
+    name: `u${id}`,
+    secret: new Secret(new TextEncoder().encode(`passphrase ${id}`)),
+  }));
+  const keyring = new Keyring(slow);
+  await keyring.prepare([encryptedDoor({ name: "window", users })]);
+  for (const user of users) keyring.keysOf("window", user);
+  assert.equal(most, 2);
+});
+
 const DECOY = 6_000;
 
 async function locksOf(
