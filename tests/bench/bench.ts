@@ -10,6 +10,7 @@ import { chart } from "./chart.ts";
 import type { Options } from "./options.ts";
 import { isMet, machine, type Result, table } from "./report.ts";
 import { capacity } from "./scenarios/capacity.ts";
+import { doors } from "./scenarios/doors.ts";
 import { grants } from "./scenarios/grants.ts";
 import { guarded } from "./scenarios/guarded.ts";
 import { idle } from "./scenarios/idle.ts";
@@ -24,6 +25,7 @@ const SCENARIOS: Readonly<Record<string, (options: Options) => Promise<Result[]>
   latency,
   capacity,
   guarded,
+  doors,
   knockers,
   overload,
   grants,
@@ -36,7 +38,7 @@ const NAMES = Object.keys(SCENARIOS).join();
 const HELP = `deno task bench [--only ${NAMES}]
                 [--quick] [--repetitions 3] [--connections 200] [--out docs/bench]
 
-About twenty minutes; with --quick five, and rougher. PK_BINARY names another executable than dist/pk.
+About twenty-five minutes; with --quick seven, and rougher. PK_BINARY names another executable than dist/pk.
 On a machine with other work, put the bench before it:
     setsid -w sh -c 'echo -19 > /proc/self/autogroup; deno task bench'`;
 

@@ -6,6 +6,8 @@ import type { Order } from "./generator.ts";
 export interface Flood {
   readonly name: string;
   readonly ports: readonly number[];
+  /** Ports that each source comes to, drawn by chance; all of them in order where it is left out. */
+  readonly drawn?: number;
   /** Sources that are on their way at the same time; all of them where it is left out. */
   readonly wave?: number;
 }
@@ -38,10 +40,11 @@ export const COMPLETE: Flood = { name: "complete sequences", ports: KNOCK_PORTS,
 export type Walk = Omit<Order, "count" | "rate">;
 
 export function walk(flood: Flood, family: FamilyName, sources: number): Walk {
-  return { family, sources, ports: flood.ports, wave: flood.wave ?? sources };
+  const { ports, drawn, wave = sources } = flood;
+  return { family, sources, ports, wave, ...(drawn === undefined ? {} : { drawn }) };
 }
 
 /** Whether its SYNs are knocks: of those the kernel makes a copy each. */
 export function isKnocks(flood: Flood): boolean {
-  return flood.ports.every((port) => KNOCK_PORTS.includes(port));
+  return !flood.ports.includes(GUARDED_PORT);
 }

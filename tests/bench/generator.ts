@@ -21,6 +21,8 @@ export interface Order {
   /** Number of the first of them; 0 where it is left out. */
   readonly from?: number;
   readonly ports: readonly number[];
+  /** Each source comes to so many of the ports, drawn by chance, and not to all of them in order. */
+  readonly drawn?: number;
   /** Sources that are on their way at the same time. */
   readonly wave: number;
   readonly count: number;
@@ -67,6 +69,8 @@ interface State {
   next: number;
   stage: number;
   sequence: number;
+  /** What the drawn ports follow from; never 0. */
+  random: number;
 }
 
 function step(state: State, sources: number, wave: number, stages: number): void {
@@ -79,9 +83,10 @@ function step(state: State, sources: number, wave: number, stages: number): void
 }
 
 function send(libc: Libc, fd: number, order: Order, state: State): Sent {
-  const { sources, from = 0, ports, wave, count, rate } = order;
+  const { sources, from = 0, ports, drawn, wave, count, rate } = order;
+  const stages = drawn ?? ports.length;
   const { frames, messages } = state.batches[order.family];
-  const shape = JSON.stringify([order.family, sources, from, wave, ports]);
+  const shape = JSON.stringify([order.family, sources, from, wave, drawn, ports]);
   if (shape !== state.shape) Object.assign(state, { shape, first: 0, next: 0, stage: 0 });
   const perMs = rate / 1000;
   const start = performance.now();
@@ -96,9 +101,10 @@ function send(libc: Libc, fd: number, order: Order, state: State): Sent {
     }
     for (let slot = 0; slot < batch; slot++) {
       const source = from + state.first + state.next;
-      frames.patch(slot, source, ports[state.stage] ?? 0, state.sequence);
+      const place = drawn === undefined ? state.stage : draw(state, ports.length);
+      frames.patch(slot, source, ports[place] ?? 0, state.sequence);
       state.sequence = (state.sequence + 1) >>> 0;
-      step(state, sources, Math.min(wave, sources), ports.length);
+      step(state, sources, Math.min(wave, sources), stages);
     }
     let done = 0;
     while (done < batch) {
@@ -115,6 +121,16 @@ function send(libc: Libc, fd: number, order: Order, state: State): Sent {
     rate: sent / seconds,
     endedMs: performance.timeOrigin + performance.now(),
   };
+}
+
+/** A number below `count` by chance: xorshift32 (Marsaglia, 2003). */
+function draw(state: State, count: number): number {
+  let word = state.random;
+  word ^= word << 13;
+  word ^= word >>> 17;
+  word ^= word << 5;
+  state.random = word;
+  return (word >>> 0) % count;
 }
 
 /** Waits until `dueMs` on the monotonic clock; returns by how much it is past. */
@@ -162,6 +178,6 @@ if (import.meta.main) {
   const libc = openLibc();
   const fd = packetSocket(libc);
   const batches = { ipv4: batchOf("ipv4"), ipv6: batchOf("ipv6") };
-  const state: State = { batches, shape: "", first: 0, next: 0, stage: 0, sequence: 1 };
+  const state: State = { batches, shape: "", first: 0, next: 0, stage: 0, sequence: 1, random: 1 };
   await serve((order) => send(libc, fd, order as Order, state));
 }

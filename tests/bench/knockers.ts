@@ -11,6 +11,8 @@ const FIRST_SYN_US = 500_000;
 
 export interface Knocker extends Connected {
   readonly address: string;
+  /** How often it has knocked. */
+  readonly attempts: number;
   /** Milliseconds since the epoch when it had connected, or given up. */
   readonly endedMs: number;
 }
@@ -21,7 +23,14 @@ export interface Visit {
   readonly gapMs: number;
   /** Nobody begins later than so long after the first one: they do not count as tried. */
   readonly withinMs: number;
+  /** The ports that a fresh source knocks on; pk's default ones where it is left out. */
+  readonly knocks?: Knocks | undefined;
+  /** How often somebody knocks who does not get in; once where it is left out. */
+  readonly attemptsMax?: number;
 }
+
+/** The sequence of a fresh source at this moment: asked anew for each of its attempts. */
+export type Knocks = (source: number) => Promise<readonly number[]>;
 
 /** Numbers of fresh sources that nobody has used in this network. */
 export type FreshSources = () => number;
@@ -35,21 +44,31 @@ export function freshSources(first = 1): FreshSources {
 export async function visit(
   client: Background,
   fresh: FreshSources,
-  { family, count, gapMs, withinMs }: Visit,
+  { family, count, gapMs, withinMs, knocks = usualKnocks, attemptsMax = 1 }: Visit,
 ): Promise<Knocker[]> {
   const knockers: Knocker[] = [];
   const endMs = performance.now() + withinMs;
   while (knockers.length < count && performance.now() < endMs) {
     const source = fresh();
-    const order: ConnectOrder = { family, source, knocks: KNOCK_PORTS, gapMs, port: GUARDED_PORT };
-    const connected = await client.order(order) as Connected;
-    knockers.push({ ...connected, address: freshAddress(family, source), endedMs: Date.now() });
+    const address = freshAddress(family, source);
+    for (let attempts = 1;; attempts++) {
+      const ports = await knocks(source);
+      const order: ConnectOrder = { family, source, knocks: ports, gapMs, port: GUARDED_PORT };
+      const connected = await client.order(order) as Connected;
+      if (!connected.connected && attempts < attemptsMax) continue;
+      knockers.push({ ...connected, address, attempts, endedMs: Date.now() });
+      break;
+    }
   }
   return knockers;
 }
 
-export function inWithFirstSyn(knocker: Connected): boolean {
-  return knocker.connected && knocker.us < FIRST_SYN_US;
+function usualKnocks(): Promise<readonly number[]> {
+  return Promise.resolve(KNOCK_PORTS);
+}
+
+export function inWithFirstSyn(knocker: Connected & { readonly attempts?: number }): boolean {
+  return knocker.connected && knocker.us < FIRST_SYN_US && (knocker.attempts ?? 1) === 1;
 }
 
 /** How many got in, how, and what pk did for those who did not. */
@@ -57,6 +76,8 @@ export interface Summary {
   readonly tried: number;
   readonly in: number;
   readonly firstSyn: number;
+  /** Those that knocked more than once. */
+  readonly again: number;
   /** Microseconds from the last knock to connected, of those that got in. */
   readonly p50Us: number;
   readonly p99Us: number;
@@ -72,6 +93,7 @@ export function summarise(knockers: readonly Knocker[], pk?: Daemon): Summary {
     tried: knockers.length,
     in: inside.length,
     firstSyn: knockers.filter(inWithFirstSyn).length,
+    again: knockers.filter(({ attempts }) => attempts > 1).length,
     p50Us: percentile(us, 0.5),
     p99Us: percentile(us, 0.99),
     late: knockers.filter((knocker) => !inWithFirstSyn(knocker))

@@ -138,7 +138,8 @@ async function play(course: Course, count: number): Promise<Result[]> {
   ];
 }
 
-async function losses(lab: BenchLab, pk: Daemon) {
+/** What was lost of knocks and held SYNs so far, and what came. */
+export async function losses(lab: BenchLab, pk: Daemon) {
   const { held, passed } = holding(pk.pid);
   return {
     lostCopies: listener(pk.pid).drops,
