@@ -11,16 +11,31 @@ import {
   flags,
   GUARDED,
   KNOCKS,
+  PK,
   runPk,
   setStage,
   spawnPk,
   type Stage,
 } from "../tests/support/pk.ts";
+import { startConfigured } from "../tests/support/pk_config.ts";
+import { keyText } from "../src/config/secret.ts";
 
 const HOST = IPV4.server;
 const TIMER_MS = 5000;
 /** A connection that is not answered within this time is dropped: the port is shut. */
 const PATIENCE_MS = 800;
+
+const ROTATING_DOOR = `doors:
+  admin:
+    opens: [tcp/${GUARDED}]
+    knock: { rotating: { secret-file: admin.secret } }`;
+
+const ROTATING_PROFILE = `hosts:
+  admin:
+    host: ${HOST}
+    opens: tcp/${GUARDED}
+    knock: { rotating: { secret-file: admin.secret } }
+`;
 
 if (!root) {
   console.error("The demo makes network namespaces: run it as root, 'sudo scripts/demo'.");
@@ -74,7 +89,7 @@ Two machines, made of network namespaces and joined by a cable:
   const openedAt = Date.now();
   const took = `open, after ${(session.us / 1000).toFixed(2)} ms: the first SYN got in`;
   story.step("client connects at once", code === 0 && session.connected, took);
-  if (!session.connected) return story.end(pk);
+  if (!session.connected) return story.allWell(pk);
 
   const types = async (text: string) => await client.echo(session.session, text);
   story.step("client types", await types("hello"), "the service answers");
@@ -103,7 +118,38 @@ Two machines, made of network namespaces and joined by a cable:
   const down = await runPk(ns, "down");
   const clean = down.code === 0 && await ruleset(ns) === "";
   story.step("pk leaves", clean, "nft list ruleset is empty, as before");
-  return story.end(pk);
+  if (!story.allWell(pk)) return false;
+  const good = await playRotating(stage);
+  if (good) console.log("\nEvery step went as it said.");
+  return good;
+}
+
+/** The second act: a sequence that is of no use to who listens. */
+async function playRotating({ client, ns, lab }: Stage): Promise<boolean> {
+  console.log(`
+Now a door whose sequence follows from a secret, the time and the source:
+`);
+  const story = tell();
+  await using pk = await startConfigured(ns, ROTATING_DOOR, {
+    files: { "admin.secret": keyText(crypto.getRandomValues(new Uint8Array(20))) },
+  });
+  story.command("server", "pk run --config pk.yaml");
+  story.step("pk is ready", true, "pk.yaml has the door, a file beside it the secret");
+  await pk.write("hosts.yaml", ROTATING_PROFILE);
+  story.command("client", "pk knock --wait --verbose admin");
+  const knocked = await inside(
+    lab.client,
+    ...["env", `XDG_STATE_HOME=${pk.state}`, PK, "knock", "--profiles", `${pk.folder}/hosts.yaml`],
+    ...["--wait", "--verbose", "admin"],
+  );
+  const ports = [...knocked.stderr.matchAll(/tcp\/(\d+)/g)].map(([, port]) => Number(port))
+    .filter((port) => port !== GUARDED);
+  story.step("client knocks and is in", knocked.code === 0, ports.join(", "));
+  const source = IPV4.source(1);
+  await client.knock({ host: HOST, ports, source, gapMs: 5 });
+  const thief = await tries(client, PATIENCE_MS, source);
+  story.step("another one who listened knocks the same", !thief.connected, "shut");
+  return story.allWell(pk);
 }
 
 /** Connects to the guarded port once. */
@@ -124,9 +170,10 @@ function tell() {
         `${time()}  ${asSaid ? "ok   " : "FAIL "} ${what}: ${asSaid ? "" : "not "}${told}`,
       );
     },
-    end(pk: Daemon): boolean {
-      if (!good) console.log(`\npk's log:\n${pk.log.join("\n")}`);
-      console.log(good ? "\nEvery step went as it said." : "\nNot every step went as it said.");
+    allWell(pk: Daemon): boolean {
+      if (!good) {
+        console.log(`\npk's log:\n${pk.log.join("\n")}\n\nNot every step went as it said.`);
+      }
       return good;
     },
   };
