@@ -6,6 +6,9 @@ import type { SourceHash } from "./sequence_book.ts";
 
 export const NOBODY = -1;
 
+/** No step is so far away. */
+export const NEVER = 127;
+
 export class ParkedKnocks {
   readonly #mask: number;
   readonly #tag: Uint32Array;
@@ -13,15 +16,18 @@ export class ParkedKnocks {
   readonly #port: Uint16Array;
   readonly #seen: Uint32Array;
   readonly #timeStep: Int32Array;
+  /** At which step the knock was a repeated one, from `#timeStep` on. */
+  readonly #repeated: Int8Array;
   readonly #atMs: Float64Array;
 
-  /** @param size a power of two; 22 bytes each. */
+  /** @param size a power of two; 23 bytes each. */
   constructor(size: number) {
     this.#mask = size - 1;
     this.#tag = new Uint32Array(size);
     this.#port = new Uint16Array(size);
     this.#seen = new Uint32Array(size);
     this.#timeStep = new Int32Array(size);
+    this.#repeated = new Int8Array(size);
     this.#atMs = new Float64Array(size);
   }
 
@@ -31,12 +37,16 @@ export class ParkedKnocks {
     return this.#port[index] !== 0 && this.#tag[index] === hash.second ? index : NOBODY;
   }
 
-  /** @param timeStep the current one. */
+  /**
+   * @param timeStep the current one.
+   * @param repeated at which step it was a repeated knock, counted from that one; or NEVER.
+   */
   park(
     hash: Readonly<SourceHash>,
     port: number,
     seen: number,
     timeStep: number,
+    repeated: number,
     nowMs: number,
   ): void {
     const index = hash.first & this.#mask;
@@ -44,6 +54,7 @@ export class ParkedKnocks {
     this.#port[index] = port;
     this.#seen[index] = seen;
     this.#timeStep[index] = timeStep;
+    this.#repeated[index] = repeated;
     this.#atMs[index] = nowMs;
   }
 
@@ -64,8 +75,9 @@ export class ParkedKnocks {
     return this.#atMs[index] as number;
   }
 
-  /** Could a knock at `timeStep` have been meant when it came? */
+  /** Could a new knock at `timeStep` have been meant when it came? */
   wasInWindow(index: number, timeStep: number, skew: number): boolean {
-    return Math.abs(timeStep - (this.#timeStep[index] as number) | 0) <= skew;
+    const later = timeStep - (this.#timeStep[index] as number) | 0;
+    return Math.abs(later) <= skew && later !== this.#repeated[index];
   }
 }

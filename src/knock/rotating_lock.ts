@@ -23,7 +23,7 @@ import type { PacketHeader, Source } from "../packet/header.ts";
 import { IPPROTO_TCP } from "../packet/protocol.ts";
 import { Attempts, NONE } from "./attempts.ts";
 import type { EventTime, Lock, LockEffect } from "./lock.ts";
-import { NOBODY, ParkedKnocks } from "./parked_knocks.ts";
+import { NEVER, NOBODY, ParkedKnocks } from "./parked_knocks.ts";
 import { type RotatingParameters, timeStepAt } from "./rotating_sequence.ts";
 import { SequenceBook, SourceHash, UNKNOWN } from "./sequence_book.ts";
 import { halfSipHash, type HashKey } from "./siphash.ts";
@@ -106,17 +106,21 @@ export class RotatingLock implements Lock {
     effect.stage = 0;
     let waits = false;
     let refused = false;
+    let repeated = NEVER;
     for (let nth = 0; nth < LANES; nth++) {
       const timeStep = now + skewOf(nth);
       const stage = this.#stepLane(packet, seen, timeStep, parked, nth === 0, nowMs);
       if (stage === UNJUDGED) refused = true;
       if (stage === UNJUDGED || stage === WAITING) waits = true;
+      if (stage === REPEATED) repeated = skewOf(nth);
       if (stage <= effect.stage) continue;
       effect.stage = stage;
       effect.timeStep = timeStep;
     }
-    if (waits) this.#parked.park(this.#hash, packet.destinationPort, seen, now, nowMs);
-    else if (parked !== NOBODY) this.#parked.forget(parked);
+    if (waits) {
+      this.#parked.park(this.#hash, packet.destinationPort, seen, now, repeated, nowMs);
+    }
+    if (!waits && parked !== NOBODY) this.#parked.forget(parked);
     if (refused) this.#unjudged++;
     return effect.stage > 0 ? effect : undefined;
   }
@@ -135,7 +139,7 @@ export class RotatingLock implements Lock {
     return unjudged;
   }
 
-  /** The stage that the packet leads to at one time step, 0 for nothing, WAITING or UNJUDGED. */
+  /** The stage that the packet leads to at one time step, 0 for nothing, WAITING, UNJUDGED or REPEATED. */
   #stepLane(
     packet: Readonly<PacketHeader>,
     seen: number,
@@ -148,7 +152,10 @@ export class RotatingLock implements Lock {
     if (packet.protocol !== IPPROTO_TCP) {
       // Without sequence numbers, equal packets are the same only at the same step.
       const opened = this.#openedAt(packet, lane, timeStep);
-      if (opened !== NONE && this.#isIn(opened, seen, REPEATED_MS, nowMs)) return 0;
+      if (opened !== NONE && this.#isIn(opened, seen, REPEATED_MS, nowMs)) {
+        this.#beginParked(packet, timeStep, parked, current, seen, nowMs);
+        return REPEATED;
+      }
     }
     const slot = this.#attemptAt(packet, lane, timeStep, nowMs);
     if (slot !== NONE) return this.#stepAttempt(slot, packet, seen, nowMs);
@@ -156,9 +163,7 @@ export class RotatingLock implements Lock {
     let first = this.#book.known(this.#hash, timeStep, 0);
     if (first === UNKNOWN) {
       if (parked === NOBODY && this.#bindSource) return WAITING;
-      const reserve = current ? "quarter" : "half";
-      const draw = seen / 2 ** 32;
-      first = this.#book.port(packet, this.#hash, timeStep, 0, this.#ports, 0, reserve, draw);
+      first = this.#firstPort(packet, timeStep, current, seen);
       if (first === UNKNOWN) return UNJUDGED;
       if (parked !== NOBODY && this.#isParkedAt(parked, first, timeStep, nowMs)) {
         const atMs = this.#parked.atMs(parked);
@@ -170,6 +175,36 @@ export class RotatingLock implements Lock {
     if (packet.destinationPort !== first) return 0;
     this.#begin(packet, seen, timeStep, first, nowMs);
     return 1;
+  }
+
+  /** A repeated packet says nothing of the knock that waits: at this step it is judged alone. */
+  #beginParked(
+    packet: Readonly<PacketHeader>,
+    timeStep: number,
+    parked: number,
+    current: boolean,
+    seen: number,
+    nowMs: number,
+  ): void {
+    if (parked === NOBODY) return;
+    if (this.#attemptAt(packet, laneOf(timeStep), timeStep, nowMs) !== NONE) return;
+    const first = this.#firstPort(packet, timeStep, current, seen);
+    if (first === UNKNOWN || !this.#isParkedAt(parked, first, timeStep, nowMs)) return;
+    this.#begin(packet, this.#parked.seen(parked), timeStep, first, this.#parked.atMs(parked));
+  }
+
+  /** The first knock of a step, or UNKNOWN where the budget is spent. */
+  #firstPort(
+    packet: Readonly<PacketHeader>,
+    timeStep: number,
+    current: boolean,
+    seen: number,
+  ): number {
+    const known = this.#book.known(this.#hash, timeStep, 0);
+    if (known !== UNKNOWN) return known;
+    const reserve = current ? "quarter" : "half";
+    const draw = seen / 2 ** 32;
+    return this.#book.port(packet, this.#hash, timeStep, 0, this.#ports, 0, reserve, draw);
   }
 
   /** The stage that a packet takes an attempt to, 0 for nothing. */
@@ -285,6 +320,8 @@ export class RotatingLock implements Lock {
 const WAITING = -1;
 /** The budget is spent. */
 const UNJUDGED = -2;
+/** It is one of a sequence that was completed at this step. */
+const REPEATED = -3;
 
 /** The current time step first, then its neighbours. */
 function skewOf(nth: number): number {
