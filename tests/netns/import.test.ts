@@ -9,6 +9,11 @@ import { netnsTest, sideBySide } from "../support/cases.ts";
 import { ACCEPTED, REFUSED } from "../support/knockd_files.ts";
 import { enter, inside, IPV4, IPV6, must, root } from "../support/netns.ts";
 import { getsIn, PK, setStage, spawnPk } from "../support/pk.ts";
+import { startConfigured } from "../support/pk_config.ts";
+import { SYN_ONLY } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/yaml.ts";
+import { isAdmitted } from "../../src/knock/prefix.ts";
+import { parseAddress } from "../../src/packet/address.ts";
 
 const GOLDEN = new URL("../golden/knockd/", import.meta.url).pathname;
 
@@ -110,6 +115,51 @@ netnsTest("one-time sequences are converted, and open once", async () => {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+netnsTest("the sequences of every configuration of the collection open its doors", async (t) => {
+  await using stage = await setStage();
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(GOLDEN)) {
+    if (name.endsWith(".yaml") && name !== "one_time.yaml") names.push(name);
+  }
+  let opened = 0;
+  for (const name of names.sort()) {
+    const text = await Deno.readTextFile(`${GOLDEN}${name}`);
+    const doors = /^ {2}\S+:$/m.test(text) ? doorsOf(text) : [];
+    if (doors.length === 0) continue;
+    await t.step(name, async () => {
+      await using pk = await startConfigured(stage.ns, text);
+      for (const { door, knocks, family } of doors) {
+        const flag = family === IPV4 ? "-4" : "-6";
+        const command = ["knock", flag, "-d", "10", family.server, ...knocks];
+        await must(...enter(stage.lab.client), ...command);
+        await pk.event("granted", { source: family.client, door });
+        opened++;
+      }
+      pk.kill("SIGTERM");
+      await pk.ended();
+      strictEqual((await inside(stage.ns, PK, "down")).code, 0);
+    });
+  }
+  ok(opened >= 15, `only ${opened} doors were opened`);
+});
+
+/** Doors that knock(1) can open, with what it has to be told. */
+function doorsOf(yaml: string) {
+  const { doors } = parseConfig(yaml, "pk.yaml", { read: () => ({ reason: "ENOENT" }) });
+  return doors.flatMap(({ name: door, knock, from }) => {
+    if (knock.kind !== "plain") return [];
+    const plain = knock.steps.every(({ flags, protocol }) =>
+      protocol === "udp" || (protocol === "tcp" && flags.value === SYN_ONLY.value)
+    );
+    const families = [IPV4, IPV6].filter(({ client }) => {
+      const source = parseAddress(client);
+      return source !== undefined && isAdmitted(source, from);
+    });
+    const knocks = knock.steps.map(({ protocol, port }) => `${port}:${protocol}`);
+    return plain ? families.map((family) => ({ door, knocks, family })) : [];
+  });
+}
 
 netnsTest("every configuration of the collection that pk takes passes pk check", async () => {
   await using stage = await setStage();
