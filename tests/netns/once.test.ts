@@ -280,3 +280,60 @@ netnsTest("no secret is in the log, in the ruleset or in what pk check says", as
     strictEqual(texts.filter((text) => text.includes(secret)).length, 0, secret);
   }
 });
+
+netnsTest("doors of every kind at the same ports do not disturb each other", async (t) => {
+  await using stage = await setStage();
+  const opens = `opens: [tcp/${GUARDED}], for: 1s`;
+  await using pk = await startConfigured(
+    stage.ns,
+    `
+doors:
+  plain: { ${opens}, knock: [tcp/20100, tcp/20050, tcp/20200] }
+  once: { ${opens}, knock: { one-time: { file: once.sequences } } }
+  rotating: { ${opens}, knock: { rotating: { secret-file: rotating.secret } } }
+  other: { ${opens}, knock: { rotating: { secret-file: other.secret } } }
+  encrypted:
+    ${opens.replace(", ", "\n    ")}
+    knock:
+      encrypted: { ports: tcp/20000-20255, users: { alice: { id: 1, secret-file: alice.secret } } }
+`,
+    {
+      files: {
+        ...FILES,
+        "other.secret": "zzzz-efgh-ijkl-mnop-qrst-uvwx-yz23-4567\n",
+        "once.sequences": "tcp/20100, tcp/20051, tcp/20201\ntcp/20102, tcp/20052, tcp/20202\n",
+      },
+    },
+  );
+  const hosts = `hosts:
+  rotating: { host: ${IPV4.server}, knock: { rotating: { secret-file: rotating.secret } } }
+  other: { host: ${IPV4.server}, knock: { rotating: { secret-file: other.secret } } }
+  encrypted:
+    host: ${IPV4.server}
+    knock: { encrypted: { user: 1, secret-file: alice.secret, ports: tcp/20000-20255 } }
+`;
+  await pk.write("hosts.yaml", hosts);
+  const profile = (name: string) =>
+    inside(
+      stage.lab.client,
+      ...["env", `XDG_STATE_HOME=${pk.folder}/memory`, PK, "knock"],
+      ...["--profiles", `${pk.folder}/hosts.yaml`, name],
+    );
+  const ports = (...list: number[]) =>
+    stage.client.knock({ host: IPV4.server, ports: list, source: IPV4.client, gapMs: 5 });
+  const knocks = {
+    plain: () => ports(20100, 20050, 20200),
+    once: () => ports(20102, 20052, 20202),
+    rotating: () => profile("rotating"),
+    other: () => profile("other"),
+    encrypted: () => profile("encrypted"),
+  };
+  for (const [door, knock] of Object.entries(knocks)) {
+    await t.step(door, async () => {
+      const before = pk.seen("granted").length;
+      await knock();
+      await pk.event("granted", { door });
+      strictEqual(pk.seen("granted").length, before + 1, "this door, and no other");
+    });
+  }
+});
