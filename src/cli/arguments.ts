@@ -13,16 +13,10 @@ import {
   type Parser,
   type RunOptions,
   runParserSync,
-  string,
 } from "@optique/core";
 import { UsageError } from "../errors.ts";
 import { nameOf } from "./commands.ts";
-
-/** Any text but a flag: in `--port-seq --strict` the ports were forgotten. */
-function value(metavar: "PORTS" | "PORT" | "TIME" | "FORMAT" | "LEVEL" | "N" | "HOW") {
-  const needed = message`requires ${metavar}, not another flag`;
-  return string({ metavar, pattern: /^(?!--)/, errors: { patternMismatch: needed } });
-}
+import { value } from "./value.ts";
 
 const run = object({
   command: constant("run"),

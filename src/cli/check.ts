@@ -1,6 +1,6 @@
 // pk check: is the configuration right? Reads it as the daemon does, and touches nothing.
 
-import { command, type InferValue, message, object, option, optional, string } from "@optique/core";
+import { command, type InferValue, message, object, option, optional } from "@optique/core";
 import { type Config, endpointsOf } from "../config/config.ts";
 import type { Files } from "../config/files.ts";
 import { denoFiles } from "../client/files.ts";
@@ -11,6 +11,7 @@ import { type ConfigWarning, warningsOf } from "./config_warnings.ts";
 import { dryRunText } from "./dry_run.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
+import { value } from "./value.ts";
 
 /** Where packages and pk.service have it. */
 export const CONFIG_FILE = "/etc/pk/pk.yaml";
@@ -18,7 +19,7 @@ export const CONFIG_FILE = "/etc/pk/pk.yaml";
 export const check = command(
   "check",
   object({
-    config: optional(option("--config", "-c", string({ metavar: "FILE" }), {
+    config: optional(option("--config", "-c", value("FILE"), {
       description: message`The configuration file. Default: /etc/pk/pk.yaml`,
     })),
     dryRun: option("--dry-run", {

@@ -30,6 +30,7 @@ import { writeLine } from "../daemon/log.ts";
 import { passDescriptor } from "../../ffi/passed_socket.ts";
 import { HostError, KernelError, UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
+import { value } from "./value.ts";
 
 /** How long a port that is perhaps still open may take to answer: more than most ways take. */
 const FIRST_TRY_MS = 700;
@@ -37,23 +38,16 @@ const FIRST_TRY_MS = 700;
 /** How long resets are taken for a grant that is on its way. */
 const REFUSED_MS = 1_500;
 
-const text = (metavar: "MS" | "TIME" | "FILE") =>
-  string({
-    metavar,
-    pattern: /^(?!--)/,
-    errors: { patternMismatch: message`requires ${metavar}, not another flag` },
-  });
-
 export const connect = command(
   "connect",
   object({
     command: constant("connect"),
-    delay: optional(option("-d", "--delay", text("MS"), {
+    delay: optional(option("-d", "--delay", value("MS"), {
       description: message`Milliseconds between two knocks. Default: 5`,
     })),
     ipv4: option("-4", "--ipv4", { description: message`Use the host's IPv4 address` }),
     ipv6: option("-6", "--ipv6", { description: message`Use the host's IPv6 address` }),
-    timeout: optional(option("--timeout", text("TIME"), {
+    timeout: optional(option("--timeout", value("TIME"), {
       description: message`How long the port may take to open. Default: 10s`,
     })),
     passFd: option("--pass-fd", {
@@ -63,7 +57,7 @@ export const connect = command(
     verbose: option("-v", "--verbose", {
       description: message`Say on standard error what is done`,
     }),
-    profiles: optional(option("--profiles", text("FILE"), {
+    profiles: optional(option("--profiles", value("FILE"), {
       description: message`Profiles. Default: ~/.config/pk/hosts.yaml`,
     })),
     host: argument(string({ metavar: "PROFILE" }), {

@@ -29,20 +29,14 @@ import { writeLine } from "../daemon/log.ts";
 import { HostError, UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
-
-const text = (metavar: "MS" | "PORT" | "TIME" | "FILE") =>
-  string({
-    metavar,
-    pattern: /^(?!--)/,
-    errors: { patternMismatch: message`requires ${metavar}, not another flag` },
-  });
+import { value } from "./value.ts";
 
 export const knock = command(
   "knock",
   object({
     command: constant("knock"),
     udp: option("-u", "--udp", { description: message`Knocks that name no protocol are UDP` }),
-    delay: optional(option("-d", "--delay", text("MS"), {
+    delay: optional(option("-d", "--delay", value("MS"), {
       description:
         message`Milliseconds between two knocks. Default: 5, since packets sent at once can arrive in another order; 0 sends them at once`,
     })),
@@ -52,13 +46,13 @@ export const knock = command(
       description:
         message`Say whether the port opened (of a profile: the one it opens) and how soon; exit with 1 if it did not. Also --wait=PORT`,
     }),
-    waitFor: optional(option("--wait-for", text("PORT"), { hidden: true })),
-    timeout: optional(option("--timeout", text("TIME"), {
+    waitFor: optional(option("--wait-for", value("PORT"), { hidden: true })),
+    timeout: optional(option("--timeout", value("TIME"), {
       description: message`How long --wait waits. Default: 10s`,
     })),
     json: option("--json", { description: message`One line of JSON on standard output` }),
     verbose: option("-v", "--verbose", { description: message`Say each knock` }),
-    profiles: optional(option("--profiles", text("FILE"), {
+    profiles: optional(option("--profiles", value("FILE"), {
       description: message`Profiles. Default: ~/.config/pk/hosts.yaml`,
     })),
     host: argument(string({ metavar: "HOST" }), {

@@ -1,6 +1,6 @@
 // pk run: guards the doors of a configuration file in the foreground.
 
-import { command, message, object, option, optional, string } from "@optique/core";
+import { command, message, object, option, optional } from "@optique/core";
 import type { Config } from "../config/config.ts";
 import { folderOf, pathFrom } from "../config/secret_file.ts";
 import { parseConfig, readText } from "../config/yaml.ts";
@@ -11,11 +11,12 @@ import { CONFIG_FILE } from "./check.ts";
 import { dryRunText } from "./dry_run.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
+import { value } from "./value.ts";
 
 export const run = command(
   "run",
   object({
-    config: optional(option("--config", "-c", string({ metavar: "FILE" }), {
+    config: optional(option("--config", "-c", value("FILE"), {
       description: message`The configuration. Default: /etc/pk/pk.yaml`,
     })),
     dryRun: option("--dry-run", {

@@ -4,14 +4,11 @@
 import {
   DECOYS_MAX,
   GRANT_MS_MAX,
-  GRANTS_MAX,
   GRANTS_RANGE,
   type Range,
   SEQUENCE_PORTS_MAX,
   SEQUENCE_PORTS_MIN,
-  SOURCES_MAX,
   SOURCES_RANGE,
-  WITHIN_MS,
 } from "../limits.ts";
 import {
   type Config,
@@ -21,10 +18,10 @@ import {
   type OnExpire,
   type Port,
   PUBLIC_SEQUENCE,
-  QUEUE_NUMBER,
   type Refusal,
   tcpStep,
 } from "./config.ts";
+import { DEFAULTS } from "./defaults.ts";
 
 /** The flags' values as they were typed; undefined where they were not. */
 export interface RawFlags {
@@ -86,17 +83,27 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
   };
   const sequence = take("--port-seq", flags.portSeq, parseSequence, PUBLIC_SEQUENCE.join(","));
   const port = take("--port-dest", flags.portDest, parsePort, "10090");
-  const timeoutMs = take("--rule-timer", flags.ruleTimer, parseTimer, "20000");
-  const withinMs = take("--within", flags.within, parseTimer, String(WITHIN_MS));
-  const refuse = take("--refuse", flags.refuse, parseRefusal, "drop");
-  const onExpire = take("--on-expire", flags.onExpire, parseOnExpire, "keep");
+  const timeoutMs = take("--rule-timer", flags.ruleTimer, parseTimer, String(DEFAULTS.timeoutMs));
+  const withinMs = take("--within", flags.within, parseTimer, String(DEFAULTS.withinMs));
+  const refuse = take("--refuse", flags.refuse, parseRefusal, DEFAULTS.refuse);
+  const onExpire = take("--on-expire", flags.onExpire, parseOnExpire, DEFAULTS.onExpire);
   const decoys = take("--decoys", flags.decoys, parseDecoys, "none");
   const banMs = take("--ban", flags.ban, parseBan, "none");
-  const sourcesMax = take("--sources-max", flags.sourcesMax, parseSources, String(SOURCES_MAX));
-  const grantsMax = take("--grants-max", flags.grantsMax, parseGrants, String(GRANTS_MAX));
-  const queueNumber = take("--queue-num", flags.queueNum, parseQueueNumber, String(QUEUE_NUMBER));
-  const format = take("--log-format", flags.logFormat, parseLogFormat, "text");
-  const level = take("--log-level", flags.logLevel, parseLogLevel, "info");
+  const sourcesMax = take(
+    "--sources-max",
+    flags.sourcesMax,
+    parseSources,
+    String(DEFAULTS.sourcesMax),
+  );
+  const grantsMax = take("--grants-max", flags.grantsMax, parseGrants, String(DEFAULTS.grantsMax));
+  const queueNumber = take(
+    "--queue-num",
+    flags.queueNum,
+    parseQueueNumber,
+    String(DEFAULTS.queueNumber),
+  );
+  const format = take("--log-format", flags.logFormat, parseLogFormat, DEFAULTS.logFormat);
+  const level = take("--log-level", flags.logLevel, parseLogLevel, DEFAULTS.logLevel);
   return {
     config: {
       doors: [{
