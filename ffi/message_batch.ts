@@ -20,11 +20,13 @@ const TRIES_MAX = 16;
 export interface MessageBatch {
   /** What `receive` filled: message `index` begins at `index * messageBytes`. */
   readonly view: DataView;
+  /** Messages that it takes at most. */
+  readonly capacity: number;
   readonly messageBytes: number;
   /**
    * Reads what is there, without waiting, as many messages at most as the batch takes.
    *
-   * @returns messages read; 0 when nothing was there.
+   * @returns messages read; fewer than it takes when no other was there.
    * @throws {KernelError} when the socket is broken.
    */
   receive(): number;
@@ -43,6 +45,7 @@ export function openMessageBatch(
   const { recvmmsg } = libc();
   return {
     view: new DataView(memory, messagesOffset),
+    capacity: messages,
     messageBytes,
     receive() {
       for (let tries = 0; tries < TRIES_MAX; tries++) {

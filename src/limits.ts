@@ -52,6 +52,12 @@ export const GRANTS_MAX = 65_536;
 /** One transaction writes all of them anew where somebody took the table away. */
 export const GRANTS_RANGE: Range = { min: 1, max: 1_000_000 };
 
+/**
+ * A grant is renewed when it would end so much later, or an eighth of its time: who knocks on and on
+ * costs the kernel and the log no more than that.
+ */
+export const RENEWAL_MS = 250;
+
 /** Sources that a decoy keeps out at once, of each family. When full, others are not banned. */
 export const BANNED_MAX = 65_536;
 
@@ -176,5 +182,5 @@ export const ROTATING_PARKED_MAX = 262_144;
 /** Ports of sequences that one rotating door remembers: three a source at least, 6 bytes each. */
 export const ROTATING_PORTS_KNOWN_MAX = 524_288;
 
-/** HMACs a second for one rotating door: some 3 us each, so 15 % of a processor. */
+/** HMACs a second for all rotating doors together: some 3 us each, so 15 % of a processor. */
 export const ROTATING_HMACS_PER_SECOND_MAX = 50_000;

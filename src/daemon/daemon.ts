@@ -2,7 +2,8 @@
 // a signal.
 //
 // **Invariant:** what is held is let go only after every copy made before it was read and the kernel
-// has acked the grants they earned, and it is let go whatever happens to those grants.
+// was given the grants they earned, which it carries out at once; and it is let go whatever happens to
+// those grants.
 // **Invariant:** a new configuration takes effect as a whole, or not at all.
 
 import { realPath } from "../../ffi/file.ts";

@@ -1,11 +1,10 @@
 // The copies of knocks, and what waits for them: parse each copy, step the machine, write the grants
-// of a batch in one transaction; after its ack what was held goes on. Log lines wait for a quiet moment.
+// of a batch in one transaction; then what was held goes on. All else waits for a quiet moment.
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
-import { type Config, type Door, endpointsOf } from "../config/config.ts";
-import { KernelError, UnansweredError } from "../errors.ts";
-import { writeGrants } from "../firewall/firewall.ts";
+import type { Config, Door } from "../config/config.ts";
+import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { Effect, KnockMachine } from "../knock/machine.ts";
@@ -18,22 +17,22 @@ import { formatAddress } from "../packet/address.ts";
 import { emptyHeader, type PacketHeader, type Source } from "../packet/header.ts";
 import { isKnock, PARSE_NAMES } from "../packet/outcome.ts";
 import { parsePacket } from "../packet/parse.ts";
-import type { Admission, Opening, Refused } from "./admission.ts";
-import { createGrantBook } from "./grant_book.ts";
-import type { Fields, Log } from "./log.ts";
+import type { Admission, Opening } from "./admission.ts";
 import { bySource, portFields } from "./fields.ts";
+import { createGranter } from "./granter.ts";
+import type { Fields, Log } from "./log.ts";
 import { createRefusalCount } from "./refusal_count.ts";
 import { createThrottle } from "./throttle.ts";
 
 /** Between two lines about copies that were lost. */
 const LOSS_INTERVAL_MS = 1_000;
 
-type Batch = "receive" | "view" | "messageBytes" | "messageLength";
+type Batch = "receive" | "view" | "capacity" | "messageBytes" | "messageLength";
 
 export interface GatekeeperOptions {
   readonly config: Config;
   readonly kernel: Conversation;
-  readonly queue: Pick<PacketQueue, Batch | "accept">;
+  readonly queue: Pick<PacketQueue, Exclude<Batch, "capacity"> | "accept">;
   readonly copies: Pick<PacketLog, Batch>;
   readonly log: Log;
   /** Made of the configuration's doors. */
@@ -49,7 +48,8 @@ export interface Gatekeeper {
   adopt(grants: readonly Grant[], nowMs: number): void;
   /**
    * Reads what is held, a batch at most, then the copies: all of them where something is held, since
-   * the knocks it waits for are among them, else a batch. False when nothing was there.
+   * the knocks it waits for are among them, else a batch. False when nothing was there: then it has
+   * read what the kernel said of the grants.
    */
   handleBatch(time: EventTime): boolean;
   /**
@@ -72,7 +72,6 @@ export interface Gatekeeper {
 export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   const { kernel, queue, copies, log, admit } = options;
   let { config, machine } = options;
-  const book = createGrantBook();
   const held = emptyQueuedPacket();
   const copy = emptyLoggedPacket();
   const header = emptyHeader();
@@ -83,9 +82,6 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     held: 0,
     knocks: 0,
     decoys: 0,
-    granted: 0,
-    replayed: 0,
-    failed: 0,
     undecoded: 0,
   };
   const throttles = {
@@ -94,7 +90,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     replay: createThrottle(LINES_PER_SECOND),
     error: createThrottle(LINES_PER_SECOND),
   };
-  const refusals = createRefusalCount(kernel);
+  const refusedSyns = createRefusalCount(kernel);
   let lostUntold = 0;
   let lossDueMs = Number.NEGATIVE_INFINITY;
   let unjudgedDueMs = Number.NEGATIVE_INFINITY;
@@ -105,6 +101,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   let openings: Opening[] = [];
   /** Lines to be written when no packet waits for it. */
   let lines: (() => void)[] = [];
+  const later = (line: () => void) => void lines.push(line);
+  const granter = createGranter({ config, kernel, admit, log, later, throttles });
 
   const countLoss = () => {
     const lost = nextSequence === undefined ? 0 : (copy.sequence - nextSequence) >>> 0;
@@ -135,27 +133,30 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     // Stage 1 is what every scanner reaches.
     if (stage === 1 && config.log.level !== "debug") return;
     if (!throttles.knock.admit(nowMs)) return;
-    const fields = { source: formatAddress(header), door: door.name, stage, of };
-    lines.push(() => log(stage === 1 ? "debug" : "info", "knock", fields));
+    const source = sourceOf(header);
+    later(() => {
+      const fields = { source: formatAddress(source), door: door.name, stage, of };
+      log(stage === 1 ? "debug" : "info", "knock", fields);
+    });
   };
 
   const handleDecoy = (nowMs: number) => {
     counts.decoys++;
     if (!throttles.decoy.admit(nowMs)) return;
     const source = formatAddress(header);
-    lines.push(() => log("info", "decoy", { source }));
+    later(() => log("info", "decoy", { source }));
   };
 
   /** The kernel copies only some of the SYNs that it refuses, and counts them all. */
   const handleRefused = (nowMs: number) => {
-    refusals.tell(nowMs);
+    refusedSyns.tell(nowMs);
     const source = formatAddress(header);
     const protocol = header.protocol === PROTOCOL.udp ? "udp" : "tcp";
     const fields = portFields([{ protocol, port: header.destinationPort }]);
-    lines.push(() => log("info", "refused", { source, ...fields }));
+    later(() => log("info", "refused", { source, ...fields }));
   };
 
-  /** @returns whether every opening was carried out. */
+  /** @returns false when some grant, these or those before, failed. */
   const handleCopies = (count: number, time: EventTime): boolean => {
     for (let index = 0; index < count; index++) {
       const offset = index * copies.messageBytes;
@@ -164,91 +165,21 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
       else counts.undecoded++;
     }
     if (openings.length === 0) return true;
-    const failedBefore = counts.failed;
-    open(openings, time.nowMs);
+    const wentWell = granter.open(openings, time.nowMs);
     openings = [];
-    return counts.failed === failedBefore;
+    return wentWell;
   };
 
-  /** Notes what is used up, then writes the grants. */
-  const open = (completed: readonly Opening[], nowMs: number) => {
-    const refusals = tryAdmit(completed);
-    const admitted = completed.filter((opening, index) => {
-      const refused = refusals[index];
-      if (refused !== undefined) tellRefused(opening, refused, nowMs);
-      return refused === undefined;
-    });
-    if (admitted.length > 0) grant(admitted, nowMs);
-  };
-
-  const tellRefused = (
-    { source, door, user }: Opening,
-    { reason, error }: Refused,
-    nowMs: number,
-  ) => {
-    if (error) counts.failed++;
-    else counts.replayed++;
-    if (!throttles[error ? "error" : "replay"].admit(nowMs)) return;
-    const fields = { source: formatAddress(source), door: door.name, ...userField(user), reason };
-    lines.push(() => log(error ? "error" : "info", error ? "grant failed" : "replayed", fields));
-  };
-
-  /** One grant for each port that the door opens. One that another door gave for longer stays as long. */
-  const grantsOf = ({ source, door: { opens, timeoutMs } }: Opening, nowMs: number): Grant[] =>
-    endpointsOf(opens).map(({ protocol, port }) => {
-      const leftMs = (book.endMs(source, protocol, port) ?? nowMs) - nowMs;
-      return { source, protocol, port, timeoutMs: Math.max(timeoutMs, leftMs) };
-    });
-
-  const grant = (admitted: readonly Opening[], nowMs: number) => {
-    const grants = admitted.map((opening) => grantsOf(opening, nowMs));
-    const refusals = tryWrite(grants.flat());
-    admitted.forEach(({ source, door, user }, index) => {
-      const wanted = grants[index] as readonly Grant[];
-      const refusal = refusals.find((one) => wanted.includes(one.grant));
-      const fields = {
-        source: formatAddress(source),
-        door: door.name,
-        ...userField(user),
-        ...portFields(wanted),
-      };
-      // A grant that was not answered may stand: then it ends, and has to be written anew where the
-      // table is taken away.
-      const unanswered = refusal?.error instanceof UnansweredError;
-      for (const one of wanted) {
-        const refused = refusals.some((other) => other.grant === one);
-        if (unanswered || !refused) book.add(one, nowMs);
-      }
-      if (refusal === undefined) {
-        counts.granted++;
-        lines.push(() => log("info", "granted", { ...fields, timeoutMs: door.timeoutMs }));
-        return;
-      }
-      counts.failed++;
-      if (!throttles.error.admit(nowMs)) return;
-      const event = unanswered ? "grant unconfirmed" : "grant failed";
-      lines.push(() => log("error", event, { ...fields, reason: refusal.error.message }));
-    });
-  };
-
-  // Whatever happens in these two, the packets must go on.
-
-  const tryAdmit = (completed: readonly Opening[]): readonly (Refused | undefined)[] => {
-    try {
-      return admit(completed);
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      return completed.map(() => ({ reason, error: true }));
-    }
-  };
-
-  const tryWrite = (grants: readonly Grant[]) => {
-    try {
-      return writeGrants(kernel, grants);
-    } catch (cause) {
-      // A broken socket shows again at the next grant.
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      return grants.map((grant) => ({ grant, error: new Error(reason) }));
+  /** Reads copies, a batch or all that are there. @returns how many. */
+  const takeCopies = (all: boolean, time: EventTime): number => {
+    let read = 0;
+    for (;;) {
+      const count = copies.receive();
+      read += count;
+      // A kernel that refuses or does not answer takes time, which what is held must not wait for.
+      const wentWell = handleCopies(count, time);
+      // Fewer than a batch: at that moment no other was there.
+      if (!all || !wentWell || count < copies.capacity || read >= COPIES_MAX) return read;
     }
   };
 
@@ -296,33 +227,31 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 
   return {
     adopt(grants, nowMs) {
-      for (const grant of grants) book.add(grant, nowMs);
+      granter.adopt(grants, nowMs);
     },
 
     reload(next, other) {
       config = next;
       machine = other;
+      granter.reload(config);
     },
 
     handleBatch(time) {
       // What is held comes first: whatever it waits for was copied before it.
       const { count: held, lastId } = takeHeld();
-      const copiesMax = lastId === undefined ? 1 : COPIES_MAX;
-      let read = 0;
-      while (read < copiesMax) {
-        const count = copies.receive();
-        read += count;
-        // A kernel that refuses or does not answer takes time, which what is held must not wait for.
-        if (!handleCopies(count, time) || count === 0) break;
-      }
+      const read = takeCopies(lastId !== undefined, time);
+      // The grants stand: the kernel carries out what is sent to it before the call returns.
       if (lastId !== undefined) accept(lastId, time.nowMs);
-      return held > 0 || read > 0;
+      if (held > 0 || read > 0) return true;
+      granter.settle();
+      return false;
     },
 
     tick(nowMs) {
+      granter.settle();
       for (const line of lines) line();
       lines = [];
-      const expired = book.takeExpired(nowMs);
+      const expired = granter.takeExpired(nowMs);
       for (const [source, ended] of bySource(expired)) {
         log("info", "expired", { source, ...portFields(ended) });
       }
@@ -330,7 +259,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
         const count = throttle.takeOmitted(nowMs);
         if (count > 0) log("info", "omitted", { of, count });
       }
-      const refused = refusals.takeUntold(nowMs);
+      const refused = refusedSyns.takeUntold(nowMs);
       if (refused > 0) log("info", "omitted", { of: "refused", count: refused });
       if (lostUntold > 0 && nowMs >= lossDueMs) {
         log("warning", "knocks lost", {
@@ -347,8 +276,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 
     get dueMs() {
       const times = [
-        book.nextEndMs,
-        refusals.dueMs,
+        granter.nextEndMs,
+        refusedSyns.dueMs,
         lostUntold > 0 ? lossDueMs : undefined,
         ...Object.values(throttles).map((throttle) => throttle.dueMs),
       ];
@@ -356,8 +285,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
       return due.length > 0 ? Math.min(...due) : undefined;
     },
 
-    openGrants: (nowMs) => book.open(nowMs),
-    isGranted: (source, port) => book.has(source, "tcp", port),
+    openGrants: granter.openGrants,
+    isGranted: granter.isGranted,
 
     get copied() {
       return counts.packets + counts.lost;
@@ -366,7 +295,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     counters() {
       const outcomes = PARSE_NAMES.map((name, index) => [name, parsed[index] ?? 0] as const);
       const unusual = outcomes.filter(([name, count]) => name !== "tcp" && count > 0);
-      return { ...counts, ...Object.fromEntries(unusual) };
+      return { ...counts, ...granter.counts, ...Object.fromEntries(unusual) };
     },
   };
 }
@@ -374,8 +303,4 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 /** The source of the packet, copied, since the header is filled again. */
 function sourceOf({ family, word0, word1, word2, word3 }: PacketHeader): Source {
   return { family, word0, word1, word2, word3 };
-}
-
-function userField(user: string | undefined): Fields {
-  return user === undefined ? {} : { user };
 }

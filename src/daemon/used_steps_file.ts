@@ -71,7 +71,7 @@ export function decodePast(
   if (header !== HEADER) throw damaged(path, 1, "not the header that this version of pk writes");
   const past: Past = { uses: new Set(), floors: new Map() };
   for (const [index, line] of lines.entries()) {
-    if (!readRecord(past, line)) throw damaged(path, index + 2, "it does not fit its checksum");
+    if (!readRecord(past, line)) throw damaged(path, index + 2, "it is not as pk wrote it");
   }
   // A cut line lacks its end. A whole one and one byte more has another one in the place of it.
   const rest = decoder.decode(bytes.subarray(wholeBytes, -1));
@@ -83,14 +83,24 @@ export function decodePast(
 
 /** A record may be there twice: the file was written anew and then appended to. */
 function readRecord({ uses, floors }: Past, line: string): boolean {
-  const text = recordOf(line);
-  if (text === undefined) return false;
-  const fields: unknown[] = JSON.parse(text);
+  const text = recordOf(line) ?? "";
+  const fields = fieldsOf(text);
   const [door, step] = [fields[0], fields.at(-1)];
   if (typeof door !== "string" || !isStep(step)) return false;
   if (fields.length === 2) floors.set(door, Math.max(step, floors.get(door) ?? step));
-  else uses.add(text);
+  else if (fields.length === 3 && typeof fields[1] === "string") uses.add(text);
+  else return false;
   return true;
+}
+
+/** None but of JSON in the form in which it is written here: a use is known by its text. */
+function fieldsOf(text: string): readonly unknown[] {
+  try {
+    const fields: unknown = JSON.parse(text);
+    return Array.isArray(fields) && JSON.stringify(fields) === text ? fields : [];
+  } catch {
+    return [];
+  }
 }
 
 /** The JSON of a line; undefined where the checksum is not its own. */

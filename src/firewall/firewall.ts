@@ -6,7 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { KernelError, TransactionError } from "../errors.ts";
-import type { Conversation } from "../netlink/conversation.ts";
+import type { Conversation, Submitted } from "../netlink/conversation.ts";
 import { messageAttributes } from "../netlink/nfnetlink.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { NFT_TABLE_F } from "../nftables/constants.ts";
@@ -130,19 +130,39 @@ const FORM_REFUSALS: ReadonlySet<string> = new Set([
   "EBUSY",
 ]);
 
+/** Grants that are in the kernel, but for those that it refused. */
+export interface WrittenGrants {
+  /** Reads which were refused, with the reason. To be asked once. */
+  refused(): RefusedGrant[];
+}
+
+export interface RefusedGrant {
+  readonly grant: Grant;
+  readonly error: KernelError;
+}
+
 /**
- * Writes grants in one transaction. Those that the kernel refuses take no other with them: the rest
- * is written in another one. Never one for each, since a refused transaction costs the kernel some
- * 14 ms, and packets wait.
- *
- * @returns those refused, with the reason.
+ * Writes grants in one transaction: when this comes back, they stand. Those that the kernel refuses
+ * take no other with them: `refused` writes the rest in another one. Never one for each, since a
+ * refused transaction costs the kernel some 14 ms.
  */
-export function writeGrants(
+export function writeGrants(kernel: Conversation, grants: readonly Grant[]): WrittenGrants {
+  try {
+    const submitted = kernel.submit(grantBatch(grants));
+    return { refused: () => settle(kernel, grants, submitted) };
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    return { refused: () => grants.map((grant) => ({ grant, error })) };
+  }
+}
+
+function settle(
   kernel: Conversation,
   grants: readonly Grant[],
-): { grant: Grant; error: KernelError }[] {
+  submitted: Submitted,
+): RefusedGrant[] {
   try {
-    kernel.commit(grantBatch(grants));
+    submitted.settle();
     return [];
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
@@ -153,7 +173,7 @@ export function writeGrants(
     // Without a refused grant the fault is the whole transaction's.
     if (rest.length === grants.length) return grants.map((grant) => ({ grant, error }));
     const others = grants.filter((_, index) => isRefused[index]).map((grant) => ({ grant, error }));
-    return rest.length === 0 ? others : [...others, ...writeGrants(kernel, rest)];
+    return rest.length === 0 ? others : [...others, ...writeGrants(kernel, rest).refused()];
   }
 }
 

@@ -1,4 +1,5 @@
-// The locks of a configuration's doors. One of a door that stays the same goes on as it is.
+// The locks of a configuration's doors. One of a door that stays the same goes on as it is, but with the
+// share of the processor's time that there is for it now.
 
 import type { Door } from "../config/config.ts";
 import { ROTATING_HMACS_PER_SECOND_MAX } from "../limits.ts";
@@ -31,28 +32,28 @@ export function createLocks(
 ): ReadonlyMap<number, Lock> {
   const locks = new Map<number, Lock>();
   const rotating = doors.filter(({ knock }) => knock.kind === "rotating").length;
+  const hmacsPerSecondMax = Math.ceil(ROTATING_HMACS_PER_SECOND_MAX / rotating);
   doors.forEach((door, index) => {
     const before = previous?.doors.findIndex((other) => sameKnock(other, door)) ?? -1;
-    const lock = previous?.locks.get(before) ?? lockOf(door, { ...shared, rotating });
+    const lock = previous?.locks.get(before) ?? lockOf(door, { ...shared, hmacsPerSecondMax });
+    if (lock instanceof RotatingLock) lock.setBudget(hmacsPerSecondMax);
     if (lock !== undefined) locks.set(index, lock);
   });
   return locks;
 }
 
 interface Shared extends Pick<LocksOptions, "crypto" | "key" | "keyring"> {
-  /** Doors that share the processor's time for HMACs. */
-  readonly rotating: number;
+  /** Each rotating door's share of the processor's time. */
+  readonly hmacsPerSecondMax: number;
 }
 
 function lockOf(
   { name: door, knock, withinMs }: Door,
-  { crypto, key, keyring, rotating }: Shared,
+  { crypto, key, keyring, hmacsPerSecondMax }: Shared,
 ): Lock | undefined {
   switch (knock.kind) {
-    case "rotating": {
-      const hmacsPerSecondMax = Math.ceil(ROTATING_HMACS_PER_SECOND_MAX / rotating);
+    case "rotating":
       return new RotatingLock({ ...knock, crypto, door, withinMs, key, hmacsPerSecondMax });
-    }
     case "encrypted":
       return new EncryptedLock({
         crypto,

@@ -133,6 +133,11 @@ export class RotatingLock implements Lock {
     if (parked !== NOBODY) this.#parked.forget(parked);
   }
 
+  /** Another share of the processor's time from now on; all that was knocked stays. */
+  setBudget(hmacsPerSecondMax: number): void {
+    this.#book.setBudget(hmacsPerSecondMax);
+  }
+
   takeUnjudged(): number {
     const unjudged = this.#unjudged;
     this.#unjudged = 0;

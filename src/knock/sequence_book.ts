@@ -54,7 +54,7 @@ export class SequenceBook {
   readonly #tag: Uint32Array;
   readonly #port: Uint16Array;
   readonly #budget: TokenBucket;
-  readonly #reserves: Readonly<Record<Reserve, number>>;
+  #reserves: Readonly<Record<Reserve, number>>;
 
   constructor(options: SequenceBookOptions) {
     const { portsKnownMax, hmacsPerSecondMax, key } = options;
@@ -64,9 +64,16 @@ export class SequenceBook {
     this.#mask = portsKnownMax - 1;
     this.#tag = new Uint32Array(portsKnownMax);
     this.#port = new Uint16Array(portsKnownMax);
-    const size = hmacsPerSecondMax * BURST_SECONDS;
-    this.#budget = new TokenBucket(hmacsPerSecondMax, size);
-    this.#reserves = { none: 0, quarter: size / 4, half: size / 2 };
+    const burst = hmacsPerSecondMax * BURST_SECONDS;
+    this.#budget = new TokenBucket(hmacsPerSecondMax, burst);
+    this.#reserves = reservesOf(burst);
+  }
+
+  /** Another budget from now on. */
+  setBudget(hmacsPerSecondMax: number): void {
+    const burst = hmacsPerSecondMax * BURST_SECONDS;
+    this.#budget.resize(hmacsPerSecondMax, burst);
+    this.#reserves = reservesOf(burst);
   }
 
   refill(nowMs: number): void {
@@ -114,6 +121,10 @@ export class SequenceBook {
 
 /** What may be spent at once: a crowd that comes in the same moment. */
 const BURST_SECONDS = 0.2;
+
+function reservesOf(burst: number): Readonly<Record<Reserve, number>> {
+  return { none: 0, quarter: burst / 4, half: burst / 2 };
+}
 
 function tagOf(hash: Readonly<SourceHash>, timeStep: number, index: number): number {
   return (hash.second + Math.imul(timeStep, 0x9e37_79b1) + Math.imul(index, 0x85eb_ca6b)) >>> 0;

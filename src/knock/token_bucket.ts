@@ -2,8 +2,8 @@
 // is in the call, as everywhere here.
 
 export class TokenBucket {
-  readonly #perMs: number;
-  readonly #size: number;
+  #perMs: number;
+  #size: number;
   #tokens: number;
   #atMs = -Infinity;
 
@@ -12,6 +12,13 @@ export class TokenBucket {
     this.#perMs = perSecond / 1000;
     this.#size = size;
     this.#tokens = size;
+  }
+
+  /** Another rate and size from now on. What does not fit is lost. */
+  resize(perSecond: number, size: number): void {
+    this.#perMs = perSecond / 1000;
+    this.#size = size;
+    this.#tokens = Math.min(this.#tokens, size);
   }
 
   /** Puts in what the time since the last refill brings. `nowMs` never goes back. */

@@ -32,6 +32,17 @@ export interface Batch {
   encode(begin: number): Uint8Array<ArrayBuffer>;
 }
 
+/** A transaction that the kernel has carried out, or refused, but whose ack was not read yet. */
+export interface Submitted {
+  /**
+   * Reads what the kernel said of it. Asked again, it says the same.
+   *
+   * @throws {TransactionError} naming the first request that was refused.
+   * @throws {UnansweredError} when no ack came.
+   */
+  settle(): void;
+}
+
 export interface Conversation {
   /**
    * Carries out all requests as one transaction, or none.
@@ -41,8 +52,13 @@ export interface Conversation {
    * @throws {KernelError} when it could not be sent.
    */
   transact(requests: readonly NamedRequest[]): void;
-  /** Carries out a transaction that is bytes, as `transact` does. */
-  commit(batch: Batch): void;
+  /**
+   * Has the kernel carry out a transaction that is bytes: when this comes back it has done so, or
+   * refused. Its ack is read by `settle`, or before whatever is asked next.
+   *
+   * @throws {KernelError} when it could not be sent.
+   */
+  submit(batch: Batch): Submitted;
   /**
    * Asks once and collects the answer: one message, or all of a dump.
    *
@@ -59,6 +75,8 @@ const DUMP_TRIES = 5;
 /** A conversation over a socket that nothing else reads from. */
 export function openConversation(transport: Transport): Conversation {
   let next = 1;
+  /** Reads the ack of what was submitted last. Acks come in order, each before the next answer. */
+  let settleLast = (): unknown => undefined;
   const takeSequences = (count: number) => {
     if (next + count > 0xffff_ffff) next = 1;
     const first = next;
@@ -68,29 +86,43 @@ export function openConversation(transport: Transport): Conversation {
 
   const transact = (requests: readonly NamedRequest[]) => {
     if (requests.length === 0) return;
-    commit({
+    submit({
       count: requests.length,
       what: (index) => requests[index]?.what ?? "change nf_tables",
       encode: (begin) => encodeBatch(withFinalAck(requests), begin),
-    });
+    }).settle();
   };
 
-  const commit = (batch: Batch) => {
+  const submit = (batch: Batch): Submitted => {
+    settleLast();
     const begin = takeSequences(batch.count + 2);
     transport.send(batch.encode(begin));
+    let outcome: KernelError | "done" | undefined;
+    const settled = () => outcome ??= outcomeOf(batch, begin);
+    settleLast = settled;
+    return {
+      settle() {
+        const error = settled();
+        if (error !== "done") throw error;
+      },
+    };
+  };
+
+  const outcomeOf = (batch: Batch, begin: number): KernelError | "done" => {
     try {
-      awaitAcks(batch, begin);
+      return awaitAcks(batch, begin) ?? "done";
     } catch (error) {
-      if (!(error instanceof KernelError) || error instanceof TransactionError) throw error;
-      throw new UnansweredError(error.operation, error.errno, error.kernelMessage);
+      if (!(error instanceof KernelError)) throw error;
+      return new UnansweredError(error.operation, error.errno, error.kernelMessage);
     }
   };
 
-  const awaitAcks = ({ count, what }: Batch, begin: number) => {
+  /** @throws {KernelError} when no ack came. */
+  const awaitAcks = ({ count, what }: Batch, begin: number): TransactionError | undefined => {
     const last = begin + count;
     const first = transport.receive();
-    // What nearly always comes, and what packets wait for.
-    if (first !== undefined && isPlainAck(first, last)) return;
+    // What nearly always comes.
+    if (first !== undefined && isPlainAck(first, last)) return undefined;
     let refusal: KernelError | undefined;
     const refused = new Set<number>();
     for (const message of replies(transport, begin, last, WAIT, first)) {
@@ -104,10 +136,11 @@ export function openConversation(transport: Transport): Conversation {
       // An error that names the batch as a whole is the only one that comes.
       if (message.sequence === last || (errno !== 0 && message.sequence === begin)) break;
     }
-    if (refusal !== undefined) throw new TransactionError(refusal, refused);
+    return refusal && new TransactionError(refusal, refused);
   };
 
   const askOnce = (request: NamedRequest): Message[] | "interrupted" => {
+    settleLast();
     const sequence = takeSequences(1);
     const dump = (request.flags & NLM_F.NLM_F_DUMP) === NLM_F.NLM_F_DUMP;
     transport.send(
@@ -140,7 +173,7 @@ export function openConversation(transport: Transport): Conversation {
     throw new KernelError(request.what, ERRNO.EBUSY, "others kept changing it meanwhile");
   };
 
-  return { transact, commit, ask };
+  return { transact, submit, ask };
 }
 
 /**

@@ -11,6 +11,12 @@ import { NFULA_CFG, NFULNL_CFG_CMD, NFULNL_CFG_F, NFULNL_COPY, NFULNL_MSG } from
 const PACKETS_PER_MESSAGE = 1;
 
 /**
+ * What the kernel allocates for each message at least: a SYN with all that is said of it fits, and
+ * larger ones get what they need. Left alone it is a page, of which the socket's buffer holds fewer.
+ */
+const MESSAGE_BYTES = 512;
+
+/**
  * Binds the group: each packet is copied up to `copyRange` bytes and sent at once, in a message of
  * its own with a running number, so that lost ones can be counted.
  *
@@ -30,6 +36,7 @@ export function bindGroup(group: number, copyRange: number): NamedRequest {
       [
         raw(NFULA_CFG.NFULA_CFG_CMD, Uint8Array.of(NFULNL_CFG_CMD.NFULNL_CFG_CMD_BIND)),
         raw(NFULA_CFG.NFULA_CFG_MODE, mode),
+        u32be(NFULA_CFG.NFULA_CFG_NLBUFSIZ, MESSAGE_BYTES),
         u32be(NFULA_CFG.NFULA_CFG_QTHRESH, PACKETS_PER_MESSAGE),
         raw(NFULA_CFG.NFULA_CFG_FLAGS, flags),
       ],

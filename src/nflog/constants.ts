@@ -15,6 +15,7 @@ export const NFULA = {
 export const NFULA_CFG = {
   NFULA_CFG_CMD: 1,
   NFULA_CFG_MODE: 2,
+  NFULA_CFG_NLBUFSIZ: 3,
   NFULA_CFG_QTHRESH: 5,
   NFULA_CFG_FLAGS: 6,
 } as const;

@@ -57,12 +57,12 @@ if (import.meta.main) {
     let refused = 0;
     for (; standing < grants; standing += GRANTS_AT_ONCE) {
       const end = Math.min(grants, standing + GRANTS_AT_ONCE);
-      refused += writeGrants(kernel, range(standing, end)).length;
+      refused += writeGrants(kernel, range(standing, end)).refused().length;
     }
     standing = Math.max(standing, grants);
     const us = range(standing, standing + more).map((one) => {
       const start = performance.now();
-      refused += writeGrants(kernel, [one]).length;
+      refused += writeGrants(kernel, [one]).refused().length;
       return (performance.now() - start) * 1000;
     });
     standing += more;

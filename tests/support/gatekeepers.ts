@@ -26,7 +26,9 @@ import { type Bytes, echo, IPPROTO, ipv4, ipv6, tcp, udp } from "./packets.ts";
 
 export interface Behaviour {
   /** Of the kernel, asked to write grants. */
-  readonly transact?: () => void;
+  readonly submit?: () => void;
+  /** Of the kernel, asked what became of them. */
+  readonly settle?: () => void;
   /** Of the queue, given a verdict. */
   readonly accept?: (lastId: number) => void;
   /** What is noted before a grant; where it is not given, everything is new. */
@@ -53,7 +55,7 @@ export function machineOf(
 
 export function setGatekeeper(
   config: Config,
-  { transact, accept, admit = admitAll }: Behaviour = {},
+  { submit, settle, accept, admit = admitAll }: Behaviour = {},
   machine = machineOf(config),
 ) {
   const done: string[] = [];
@@ -71,11 +73,17 @@ export function setGatekeeper(
   });
   const { ask } = openConversation(socketTo(nftables.kernel));
   const kernel: Conversation = {
-    transact: () => assert.fail("grants are committed"),
-    commit(batch) {
+    transact: () => assert.fail("grants are submitted"),
+    submit(batch) {
       done.push(`transaction of ${batch.count}`);
       batch.encode(1);
-      transact?.();
+      submit?.();
+      return {
+        settle() {
+          done.push("ack");
+          settle?.();
+        },
+      };
     },
     ask(request) {
       done.push("ask");
@@ -123,7 +131,7 @@ export function setGatekeeper(
   };
 }
 
-/** A batch that receives one list of messages after the other. */
+/** A batch that receives one list of messages after the other, each as many as it takes. */
 export function batchOf(
   batches: Bytes[][],
   messageBytes: number,
@@ -133,6 +141,7 @@ export function batchOf(
   let lengths: number[] = [];
   return {
     view: new DataView(memory.buffer),
+    capacity: 1,
     messageBytes,
     receive() {
       const batch = batches.shift() ?? [];

@@ -49,7 +49,7 @@ function carryOut(kernel: Conversation, [what, ...args]: readonly string[]): unk
 function reload(kernel: Conversation, [first, ...others]: readonly string[]): unknown {
   const { form } = install(kernel, configNamed(first), formsOf(true), []);
   const source = { family: 4, word0: 0, word1: 0, word2: 0, word3: 0xc0000201 } as const;
-  writeGrants(kernel, [{ source, protocol: "udp", port: 53, timeoutMs: 60_000 }]);
+  writeGrants(kernel, [{ source, protocol: "udp", port: 53, timeoutMs: 60_000 }]).refused();
   const [table] = kernel.ask(getTable("pk")).map(messageAttributes).map(parseTable);
   const installed = others.map((name) => {
     let transactions = 0;

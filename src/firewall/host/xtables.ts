@@ -99,13 +99,18 @@ const XT_MULTIPORT = { SOURCE: 0, DESTINATION: 1, EITHER: 2 } as const;
 function multiport({ port }: Newcomer, view: DataView, ranges: boolean): Answer {
   const flags = view.getUint8(0);
   const count = Math.min(view.getUint8(1), XT_MULTIPORT_MAX);
-  const ports = Array.from({ length: count }, (_, n) => view.getUint16(2 + 2 * n, LITTLE_ENDIAN));
-  const opens = (n: number) => ranges && n < count && view.getUint8(32 + n) !== 0;
-  const answers = ports.flatMap((first, n) => {
-    if (opens(n - 1)) return []; // the end of the range before
-    return [portWithin(port, first, opens(n) ? ports[n + 1] ?? first : first)];
-  });
-  const inverted = ranges && view.getUint8(47) !== 0;
+  const portAt = (n: number) => view.getUint16(2 + 2 * n, LITTLE_ENDIAN);
+  const answers: Answer[] = [];
+  for (let n = 0; n < count; n++) {
+    const first = portAt(n);
+    // The next one ends the range, whatever its own flag says.
+    const last = ranges && view.getUint8(32 + n) !== 0 ? portAt(++n) : first;
+    answers.push(portWithin(port, first, last));
+  }
+  const invert = ranges ? view.getUint8(47) : 0;
+  // The kernel takes it for a number, and nobody writes another.
+  if (invert > 1) return "maybe";
+  const inverted = invert === 1;
   const destination: Answer = answers.includes("yes")
     ? "yes"
     : answers.includes("maybe")
@@ -135,7 +140,7 @@ function conntrack({ tracked }: Newcomer, view: DataView): Answer {
   return matched === XT_CONNTRACK_STATE || state === "no" ? state : "maybe";
 }
 
-/** XT_CONNTRACK_STATE_BIT(IP_CT_NEW) and the bit of connections with another destination. */
+/** XT_CONNTRACK_STATE_BIT(IP_CT_NEW) and the bit of connections with another source. */
 const XT_STATE = { NEW: 0x8, SNAT: 0x40 } as const;
 
 function stateIn(tracked: boolean, mask: number): Answer {
@@ -144,7 +149,7 @@ function stateIn(tracked: boolean, mask: number): Answer {
   return (mask & XT_STATE.SNAT) !== 0 ? "maybe" : "no";
 }
 
-const XT_ADDRTYPE = { UNICAST: 0x2, LOCAL: 0x4 } as const;
+const XT_ADDRTYPE = { UNSPEC: 0x1, UNICAST: 0x2, LOCAL: 0x4, MULTICAST: 0x20 } as const;
 const XT_ADDRTYPE_INVERT_DEST = 0x2;
 const XT_ADDRTYPE_LIMIT_IFACE = 0xc;
 
@@ -152,12 +157,20 @@ const XT_ADDRTYPE_LIMIT_IFACE = 0xc;
 function addrtype({ family }: Newcomer, view: DataView): Answer {
   const [source, dest] = [view.getUint16(0, LITTLE_ENDIAN), view.getUint16(2, LITTLE_ENDIAN)];
   const flags = view.getUint32(4, LITTLE_ENDIAN);
-  // For IPv6 a local address is a unicast address as well.
-  const either = family === 6 && (dest & XT_ADDRTYPE.UNICAST) !== 0;
-  if (dest === 0 || either || (flags & XT_ADDRTYPE_LIMIT_IFACE) !== 0) return "maybe";
+  if (dest === 0 || (flags & XT_ADDRTYPE_LIMIT_IFACE) !== 0) return "maybe";
   const inverted = (flags & XT_ADDRTYPE_INVERT_DEST) !== 0;
-  const answer = invertIf(inverted, (dest & XT_ADDRTYPE.LOCAL) !== 0 ? "yes" : "no");
+  const answer = invertIf(inverted, localIs(family, dest));
   return source === 0 || answer === "no" ? answer : "maybe";
+}
+
+/** Is an address of this host of one of these types? For IPv6 it must not lack some of them. */
+function localIs(family: 4 | 6, types: number): Answer {
+  if (family === 6) {
+    if ((types & (XT_ADDRTYPE.UNSPEC | XT_ADDRTYPE.MULTICAST)) !== 0) return "no";
+    // It is a unicast address as well.
+    if ((types & XT_ADDRTYPE.UNICAST) !== 0) return "maybe";
+  }
+  return (types & XT_ADDRTYPE.LOCAL) !== 0 ? "yes" : "no";
 }
 
 function portWithin(port: number | undefined, first: number, last: number): Answer {

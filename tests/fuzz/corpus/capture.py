@@ -172,6 +172,51 @@ def capture_others():
     run("nft flush ruleset")
 
 
+# Of tcp, iptables-nft hands on what has no expression of nft's own; all rules are for both families.
+MATCHES = (
+    "-p tcp --tcp-option 5",
+    "-p tcp --dport 22 --tcp-option 5",
+    "-p tcp ! --dport 20:30 ! --sport 1024:65535 ! --tcp-option 5",
+    "-p tcp --sport 1024:65535 --dport 8000:9000 --syn --tcp-option 2",
+    "-p tcp ! --tcp-flags ALL SYN --tcp-option 2",
+    "-p tcp -m multiport --dports 22",
+    "-p tcp -m multiport --dports 80,443,1000:2000,8000:9000",
+    "-p tcp -m multiport ! --dports 20:30,443",
+    "-p tcp -m multiport --dports 1:2,3:4,5:6,7:8,9:10,11:12,13:22,23",
+    "-p tcp -m multiport --dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,22",
+    "-p tcp -m multiport ! --sports 80,443",
+    "-p tcp -m multiport --ports 22,80:90",
+    "-m conntrack --ctstate NEW",
+    "-m conntrack --ctstate RELATED,ESTABLISHED",
+    "-m conntrack ! --ctstate NEW,SNAT",
+    "-m conntrack --ctstate DNAT,UNTRACKED,INVALID",
+    "-p tcp -m conntrack --ctstate NEW --ctproto tcp --ctorigdstport 22",
+    "-m conntrack --ctdir ORIGINAL --ctexpire 1:10",
+    "-m conntrack --ctstatus NONE",
+    "-m state --state NEW",
+    "-m addrtype --dst-type LOCAL",
+    "-m addrtype ! --dst-type LOCAL",
+    "-m addrtype --dst-type LOCAL,MULTICAST",
+    "-m addrtype --dst-type UNICAST,LOCAL",
+    "-m addrtype --dst-type MULTICAST",
+    "-m addrtype --src-type UNICAST ! --dst-type LOCAL",
+    "-m addrtype --dst-type LOCAL --limit-iface-in",
+    "-m comment --comment web",
+    "-m recent --name seen --update --seconds 60",
+    "-m limit --limit 3/min",
+)
+
+
+def capture_matches():
+    for program in ("iptables-nft", "ip6tables-nft"):
+        for match in MATCHES:
+            run(f"{program} -A INPUT {match} -j ACCEPT")
+    for family in (2, 10):
+        exchange(netlink(NETLINK_NETFILTER), "match", "NFT_MSG_GETRULE dump of iptables-nft's rules",
+                 message(NFTABLES << 8 | 7, DUMP, nfgen(family)))
+    run("nft flush ruleset")
+
+
 def capture_nftables():
     watcher = netlink(NETLINK_NETFILTER, 7)
     run(["nft", "-f", "-"], RULESET)
@@ -392,6 +437,7 @@ for family, addresses in (("-4", V4), ("-6", V6)):
         run(f"ip {family} address add {one}/128 dev lo nodad" if family == "-6"
             else f"ip address add {one}/32 dev lo")
 capture_others()
+capture_matches()
 capture_nftables()
 capture_sock_diag()
 run("nft flush ruleset")

@@ -2,6 +2,8 @@
 
 import type { Target } from "../harness.ts";
 import { configFile, hostsFile, knockdFile, oneTimeFile } from "./files.ts";
+import { hostFirewall, match } from "./host.ts";
+import { secretFile, usedSteps } from "./kept_files.ts";
 import { knockWay } from "./knock.ts";
 import { listing } from "./listing.ts";
 import { locks } from "./locks.ts";
@@ -27,10 +29,14 @@ export const targets: readonly Target[] = [
   elements,
   session,
   listing,
+  match,
+  hostFirewall,
   flags,
   commandLine,
   configFile,
   hostsFile,
   oneTimeFile,
+  secretFile,
+  usedSteps,
   knockdFile,
 ];

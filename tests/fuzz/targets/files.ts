@@ -126,7 +126,8 @@ function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-function textMutators(tokens: readonly Bytes[]): readonly Mutator[] {
+/** Mutators of texts, whose words are the tokens. */
+export function textMutators(tokens: readonly Bytes[]): readonly Mutator[] {
   const careful = [removeLine, repeatLine, changeDigit, changeDigit, changeDigit];
   return [
     ...byteMutators,

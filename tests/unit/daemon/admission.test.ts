@@ -174,7 +174,7 @@ Deno.test("the line of a one-time door is crossed out before its grant is writte
   });
   const { gatekeeper, copies, copy, takeDone, events } = setGatekeeper(
     configOf({ doors: [door] }),
-    { admit, transact: () => asked.push("grant") },
+    { admit, submit: () => asked.push("grant") },
   );
   copies.push(copy(syn(7001), syn(8001)), copy(syn(7001), syn(8001)));
   gatekeeper.handleBatch(at(0));

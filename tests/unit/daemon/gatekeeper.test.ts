@@ -3,7 +3,7 @@
 // grants, then the verdict, whatever happens to the grants.
 
 import assert from "node:assert/strict";
-import type { LogLevel } from "../../../src/config/config.ts";
+import type { LogLevel, Milliseconds } from "../../../src/config/config.ts";
 import { parseFlags } from "../../../src/config/flags.ts";
 import { ERRNO, KernelError } from "../../../src/errors.ts";
 import {
@@ -55,7 +55,7 @@ Deno.test("handleBatch() reads what is held, then the copies, writes the grant, 
     "accept 4",
   ]);
   gatekeeper.tick(0);
-  assert.deepEqual(takeDone(), ["knock", "knock", "granted"]);
+  assert.deepEqual(takeDone(), ["ack", "knock", "knock", "granted"]);
   assert.deepEqual(logged.at(-1)?.fields, {
     source: "198.51.100.7",
     door: "main",
@@ -96,6 +96,7 @@ Deno.test("handleBatch() writes the grants of each batch, and lets go after all 
       "transaction of 3",
       "copies 2",
       "admit 1",
+      "ack",
       "transaction of 3",
       "copies 0",
     ],
@@ -156,34 +157,39 @@ for (
 ) {
   Deno.test(`handleBatch() lets the packets go after ${what}, and says that nothing was granted`, () => {
     const { gatekeeper, held, copies, copy, takeDone, logged } = setUp({
-      transact() {
+      settle() {
         throw error;
       },
     });
     held.push([queued(2)]);
-    copies.push(copy(...knocks()), copy(...knocks("198.51.100.8")));
+    const sources = ["198.51.100.7", "198.51.100.8", "198.51.100.9"];
+    copies.push(...sources.map((source) => copy(...knocks(source))));
     gatekeeper.handleBatch(at(0));
     // At once: the next failure could take as long.
-    assert.deepEqual(takeDone(), ["held 1", "copies 2", "admit 1", "transaction of 3", "accept 2"]);
+    assert.deepEqual(takeDone(), [
+      ...["held 1", "copies 2", "admit 1", "transaction of 3"],
+      ...["copies 2", "admit 1", "ack", "transaction of 3", "accept 2"],
+    ]);
     gatekeeper.handleBatch(at(0));
-    assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "transaction of 3"]);
+    assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "ack", "transaction of 3"]);
     gatekeeper.tick(0);
     assert.deepEqual(logged.at(-1)?.event, "grant failed");
     assert.equal(gatekeeper.openGrants(0).length, 0);
     const { granted, failed } = gatekeeper.counters();
-    assert.deepEqual({ granted, failed }, { granted: 0, failed: 2 });
+    assert.deepEqual({ granted, failed }, { granted: 0, failed: 3 });
   });
 }
 
 Deno.test("handleBatch() writes no grant a second time, whatever became of the first", () => {
   let refusing = true;
   const { gatekeeper, copies, copy, takeDone } = setUp({
-    transact() {
+    settle() {
       if (refusing) throw new KernelError("add elements", ERRNO.ENFILE);
     },
   });
   copies.push(copy(...knocks()), copy(syn(7000)), copy(...knocks("198.51.100.8")));
   gatekeeper.handleBatch(at(0));
+  gatekeeper.tick(0);
   refusing = false;
   takeDone();
   gatekeeper.handleBatch(at(1));
@@ -191,6 +197,30 @@ Deno.test("handleBatch() writes no grant a second time, whatever became of the f
   gatekeeper.handleBatch(at(2));
   assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "transaction of 3"]);
 });
+
+for (
+  const { timeoutMs, laterMs } of [{ timeoutMs: 5_000, laterMs: 250 }, {
+    timeoutMs: 800,
+    laterMs: 100,
+  }]
+) {
+  Deno.test(`a grant of ${timeoutMs} ms is renewed where it would end ${laterMs} ms later, or more`, () => {
+    const doors = CONFIG.doors.map((door) => ({ ...door, timeoutMs: timeoutMs as Milliseconds }));
+    const { gatekeeper, copies, copy, takeDone, events } = setGatekeeper({ ...CONFIG, doors });
+    const knockAt = (nowMs: number) => {
+      copies.push(copy(...knocks()));
+      while (gatekeeper.handleBatch(at(nowMs)));
+      return takeDone().some((what) => what.startsWith("transaction"));
+    };
+    assert.deepEqual(
+      [0, laterMs - 1, laterMs, 2 * laterMs - 1].map(knockAt),
+      [true, false, true, false],
+    );
+    gatekeeper.tick(laterMs);
+    assert.equal(events("granted").length, 2);
+    assert.equal(gatekeeper.openGrants(laterMs + timeoutMs - 1).length, 1);
+  });
+}
 
 Deno.test("handleBatch() says that a verdict failed, and gives it with the next one", () => {
   let failure: Error | undefined = new KernelError("send", ERRNO.ENOBUFS);

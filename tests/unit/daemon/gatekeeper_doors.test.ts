@@ -88,7 +88,7 @@ Deno.test("a refused datagram is told as one of udp", () => {
 
 Deno.test("a port that the kernel refuses leaves the door's others open, and the door is told as failed", () => {
   const { gatekeeper, copies, copy, events } = setGatekeeper(configOf({ doors: [wide] }), {
-    transact() {
+    settle() {
       throw new KernelError("add elements", ERRNO.ENFILE);
     },
   });
@@ -102,7 +102,7 @@ Deno.test("a port that the kernel refuses leaves the door's others open, and the
 
 Deno.test("a grant without an answer may stand: every port of the door is remembered", () => {
   const { gatekeeper, copies, copy, events } = setGatekeeper(configOf({ doors: [wide] }), {
-    transact() {
+    settle() {
       throw new UnansweredError("add elements", ERRNO.ETIMEDOUT);
     },
   });

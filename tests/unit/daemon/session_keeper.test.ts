@@ -50,7 +50,7 @@ function setUp(
   const logged: { level: string; event: string; fields: Fields }[] = [];
   const diag: Conversation = {
     transact: () => assert.fail("sock_diag has no transactions"),
-    commit: () => assert.fail("sock_diag has no transactions"),
+    submit: () => assert.fail("sock_diag has no transactions"),
     ask(request) {
       asked.push(request.type);
       const code = host.refuse(request);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { HostError, KernelError } from "../../../src/errors.ts";
 import { openUsedSteps, type Use } from "../../../src/daemon/used_steps.ts";
+import { recordLine } from "../../../src/daemon/used_steps_file.ts";
 import { folderTest, hasProgram, isRoot } from "../../support/host_files.ts";
 
 const ssh = (step: number, who = "192.0.2.1"): Use => ({ door: "ssh", who, step });
@@ -105,6 +106,25 @@ folderTest("a flipped bit anywhere is damage, and nothing is forgotten in silenc
     Deno.writeFileSync(path, damaged);
     assert.throws(() => takeOnce(folder, [ssh(6)]), HostError, `bit ${bit}`);
     assert.deepEqual(Deno.readFileSync(path), damaged, "a damaged file is left as it is");
+  }
+});
+
+folderTest("a record that pk does not write is damage, whatever its checksum", (folder) => {
+  takeOnce(folder, [ssh(1)]);
+  const path = `${folder}/used-steps`;
+  const whole = Deno.readTextFileSync(path);
+  for (
+    const text of [
+      '["ssh","me",2',
+      "null",
+      "{}",
+      '["ssh", "me", 2]',
+      '["ssh",7,2]',
+      '["ssh","me",7,2]',
+    ]
+  ) {
+    Deno.writeTextFileSync(path, whole + recordLine(text));
+    assert.throws(() => takeOnce(folder, []), HostError, text);
   }
 });
 

@@ -25,13 +25,13 @@ const isFor = (lines: readonly string[], word3: number) =>
 
 Deno.test("writeGrants() renews all in one transaction", () => {
   const nftables = fakeNftables();
-  assert.deepEqual(writeGrants(talkTo(nftables), grants), []);
+  assert.deepEqual(writeGrants(talkTo(nftables), grants).refused(), []);
   assert.deepEqual(nftables.transactions.map(messageNames), [[...RENEWAL, ...RENEWAL, ...RENEWAL]]);
 });
 
 Deno.test("writeGrants() writes the others together when one of several is refused", () => {
   const nftables = fakeNftables(undefined, (lines) => isFor(lines, 2) ? "ENFILE" : undefined);
-  const refused = writeGrants(talkTo(nftables), grants);
+  const refused = writeGrants(talkTo(nftables), grants).refused();
   assert.deepEqual(refused.map(({ grant }) => grant), [grants[1]]);
   assert.match(refused[0]?.error.message ?? "", /^Cannot add elements to set "grants4": ENFILE/);
   assert.deepEqual(nftables.transactions.map((lines) => lines.length), [9, 6]);
@@ -39,11 +39,11 @@ Deno.test("writeGrants() writes the others together when one of several is refus
 
 Deno.test("writeGrants() tells of each that is refused after one transaction, however many they are", () => {
   const full = fakeNftables(undefined, () => "ENFILE");
-  const refused = writeGrants(talkTo(full), grants);
+  const refused = writeGrants(talkTo(full), grants).refused();
   assert.deepEqual(refused.map(({ grant }) => grant), grants);
   assert.equal(full.transactions.length, 1);
   const alone = fakeNftables(undefined, () => "ENFILE");
-  assert.equal(writeGrants(talkTo(alone), grants.slice(0, 1)).length, 1);
+  assert.equal(writeGrants(talkTo(alone), grants.slice(0, 1)).refused().length, 1);
   assert.equal(alone.transactions.length, 1);
 });
 
@@ -53,14 +53,14 @@ Deno.test("writeGrants() does not wait once more for each where the kernel does 
     sent++;
     return [];
   }));
-  const refused = writeGrants(silent, grants);
+  const refused = writeGrants(silent, grants).refused();
   assert.deepEqual(refused.map(({ error }) => error.code), Array(3).fill("ETIMEDOUT"));
   assert.equal(sent, 1);
 });
 
 Deno.test("writeGrants() tells of an answer that cannot be read as of none", () => {
   const broken = openConversation(socketTo(() => [new Uint8Array(3)]));
-  const unanswered = writeGrants(broken, grants);
+  const unanswered = writeGrants(broken, grants).refused();
   assert.deepEqual(unanswered.map(({ grant }) => grant), grants);
   for (const { error } of unanswered) assert.ok(error instanceof UnansweredError);
 });

@@ -114,6 +114,55 @@ Deno.test("host firewall: an older iptables' match for TCP", () => {
   assert.equal(matchHolds(newcomer, "of a newer kernel", 0, new Uint8Array(64)), "maybe");
 });
 
+Deno.test("host firewall: ports of iptables' match for several, as the kernel reads them", () => {
+  const newcomer = { family: 4, port: SSH, tracked: true } as const;
+  const info = (ports: number[], rangeFlags: number[], invert = 0, count = ports.length) => {
+    const bytes = new Uint8Array(48);
+    bytes.set([1, count, ...new Uint8Array(Uint16Array.from(ports).buffer)]);
+    bytes.set(rangeFlags, 32);
+    bytes[47] = invert;
+    return bytes;
+  };
+  const cases: readonly [Uint8Array, string][] = [
+    [info([80, 20, 30], [0, 1]), "yes"],
+    [info([80, 20, 30], [0, 1], 1), "no"],
+    [info([80, 90, 22], [1, 1]), "yes"],
+    [info([80, 22, 90], [1, 1]), "no"],
+    [info([20, 30], [1], 0, 1), "yes"],
+    [info([22], [], 2), "maybe"],
+    [info([80], [], 2), "maybe"],
+  ];
+  for (const [bytes, answer] of cases) {
+    assert.equal(matchHolds(newcomer, "multiport", 1, bytes), answer);
+  }
+});
+
+Deno.test("host firewall: of several types IPv4 asks for one, IPv6 for all but the local ones", () => {
+  const [unspec, unicast, local, anycast, multicast] = [0x1, 0x2, 0x4, 0x10, 0x20];
+  // What Linux 6.18 does with ip6tables -m addrtype --dst-type …
+  const cases: readonly [types: number, four: string, six: string][] = [
+    [local, "yes", "yes"],
+    [local | anycast, "yes", "yes"],
+    [local | multicast, "yes", "no"],
+    [local | unspec, "yes", "no"],
+    [local | unicast, "yes", "maybe"],
+    [unicast | multicast, "no", "no"],
+    [multicast, "no", "no"],
+  ];
+  const other: Readonly<Record<string, string>> = { yes: "no", no: "yes", maybe: "maybe" };
+  for (const [types, four, six] of cases) {
+    for (const [family, answer] of [[4, four], [6, six]] as const) {
+      const newcomer = { family, port: SSH, tracked: true } as const;
+      const holds = (flags: number) => {
+        const info = Uint16Array.of(0, types, flags, 0);
+        return matchHolds(newcomer, "addrtype", 1, new Uint8Array(info.buffer));
+      };
+      assert.equal(holds(0), answer, `types ${types} of IPv${family}`);
+      assert.equal(holds(2), other[answer], `not of types ${types} of IPv${family}`);
+    }
+  }
+});
+
 Deno.test("host firewall: a rule that cannot be understood lets everything through", () => {
   const { messages } = golden("cases.txt", "tcp dport 23 accept; then drop");
   const name = new TextEncoder().encode("cmp\0");

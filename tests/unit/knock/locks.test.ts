@@ -14,6 +14,7 @@ import type { EventTime, Lock } from "../../../src/knock/lock.ts";
 import { KnockMachine } from "../../../src/knock/machine.ts";
 import { RotatingLock } from "../../../src/knock/rotating_lock.ts";
 import { rotatingSequence, timeStepAt } from "../../../src/knock/rotating_sequence.ts";
+import { ROTATING_HMACS_PER_SECOND_MAX } from "../../../src/limits.ts";
 import type { Source } from "../../../src/packet/header.ts";
 import {
   configOf,
@@ -30,7 +31,7 @@ const HOME = ipv4(0xc0000201);
 const AWAY = ipv6(0x20010db8, 0, 0, 1);
 
 /** Ciphers of node:crypto are resources that live as long as the process. */
-const test = (name: string, fn: () => Promise<void>) =>
+const test = (name: string, fn: () => void | Promise<void>) =>
   Deno.test({ name, fn, sanitizeResources: false });
 
 /** The real one, that counts what is meant to be slow. */
@@ -81,6 +82,47 @@ test("createLocks() keeps the locks of doors that stay, wherever they stand now"
   assert.equal(others.get(0), locks.get(4));
   assert.equal(others.get(1), locks.get(1));
   assert.equal(others.get(2), locks.get(3));
+});
+
+test("createLocks() shares the HMACs of a second among the rotating doors that there are now", () => {
+  let hmacs = 0;
+  const crypto: KnockCrypto = {
+    ...nodeCrypto,
+    hmacSha256(key) {
+      const hmac = nodeCrypto.hmacSha256(key);
+      return (message) => (hmacs++, hmac(message));
+    },
+  };
+  const keyring = new Keyring(crypto);
+  const four = ["admin", "b", "c", "d"].map((name) => rotatingDoor({ name }));
+  const nextLocks = (doors: readonly Door[], previous?: LockedDoors) => ({
+    doors,
+    locks: createLocks({ doors, crypto, key: KEY, keyring, previous }),
+  });
+  let nowMs = 0;
+  let sent = 0;
+  /** What the first door spends on a crowd of forged sources that knock twice each. */
+  const spent = ({ locks }: LockedDoors) => {
+    hmacs = 0;
+    nowMs += 60_000;
+    for (let nth = 0; nth < 10_000; nth++) {
+      const source = ipv4(++sent);
+      for (const destinationPort of [20_000, 20_001]) {
+        const packet = syn({ ...source, destinationPort, sequence: sent });
+        locks.get(0)?.step(packet, { nowMs, unixMs: UNIX_MS });
+      }
+    }
+    return hmacs;
+  };
+  // A burst is what comes in 0.2 s, of which a quarter is kept for attempts under way.
+  const about = (found: number, expected: number) =>
+    assert.ok(Math.abs(found - expected) < expected / 20, `${found}, not ${expected}`);
+  const alone = nextLocks(four.slice(0, 1));
+  about(spent(alone), ROTATING_HMACS_PER_SECOND_MAX * 0.15);
+  const together = nextLocks(four, alone);
+  assert.equal(together.locks.get(0), alone.locks.get(0));
+  about(spent(together), ROTATING_HMACS_PER_SECOND_MAX * 0.15 / 4);
+  about(spent(nextLocks(four.slice(0, 1), together)), ROTATING_HMACS_PER_SECOND_MAX * 0.15);
 });
 
 test("createLocks() makes the lock of a door anew where its secret or anything else has changed", async () => {

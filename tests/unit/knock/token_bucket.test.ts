@@ -33,6 +33,21 @@ Deno.test("TokenBucket adds up parts of tokens", () => {
   assert(taken >= 99 && taken <= 100, `${taken}`);
 });
 
+Deno.test("TokenBucket.resize() keeps what fits, and refills at the new rate to the new size", () => {
+  const bucket = new TokenBucket(100, 20);
+  bucket.refill(0);
+  bucket.resize(50, 10);
+  assert.equal(takeAll(bucket), 10);
+  bucket.refill(100);
+  assert.equal(takeAll(bucket), 5);
+  bucket.resize(1000, 200);
+  assert.equal(takeAll(bucket), 0);
+  bucket.refill(150);
+  assert.equal(takeAll(bucket), 50);
+  bucket.refill(9_000_000);
+  assert.equal(takeAll(bucket), 200);
+});
+
 Deno.test("TokenBucket.take() leaves what it is told to", () => {
   const bucket = new TokenBucket(100, 20);
   bucket.refill(0);

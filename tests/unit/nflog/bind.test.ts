@@ -18,10 +18,11 @@ Deno.test({
   ignore: !LITTLE_ENDIAN,
   fn() {
     const message = [
-      "38000000 0104 0100 2a000000 00000000", // 56 bytes, NFULNL_MSG_CONFIG, NLM_F_REQUEST, number 42
+      "40000000 0104 0100 2a000000 00000000", // 56 bytes, NFULNL_MSG_CONFIG, NLM_F_REQUEST, number 42
       "00 00 1234", // AF_UNSPEC, version 0, res_id is the group
       "0500 0100 01 000000", // NFULA_CFG_CMD: bind, and padding
       "0a00 0200 00000400 02 00 0000", // NFULA_CFG_MODE: 1024 bytes, NFULNL_COPY_PACKET, pad; padding
+      "0800 0300 00000200", // NFULA_CFG_NLBUFSIZ: 512 bytes
       "0800 0500 00000001", // NFULA_CFG_QTHRESH: each packet at once
       "0600 0600 0001 0000", // NFULA_CFG_FLAGS: NFULNL_CFG_F_SEQ, and padding
     ];

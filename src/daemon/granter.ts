@@ -1,0 +1,218 @@
+// From completed sequences to grants: note what is used up, have the kernel write, and later, when
+// nobody waits for it, read what the kernel said, keep the book and tell.
+//
+// **Invariant:** nothing is written before what it uses up is noted.
+
+import { type Config, type Door, type Endpoint, endpointsOf } from "../config/config.ts";
+import { UnansweredError } from "../errors.ts";
+import { writeGrants } from "../firewall/firewall.ts";
+import type { Grant } from "../firewall/grant.ts";
+import { RENEWAL_MS } from "../limits.ts";
+import type { Conversation } from "../netlink/conversation.ts";
+import { formatAddress } from "../packet/address.ts";
+import type { Source } from "../packet/header.ts";
+import type { Admission, Opening, Refused } from "./admission.ts";
+import { portFields } from "./fields.ts";
+import { createGrantBook } from "./grant_book.ts";
+import type { Fields, Log } from "./log.ts";
+import type { Throttle } from "./throttle.ts";
+
+export interface GranterOptions {
+  readonly config: Config;
+  readonly kernel: Conversation;
+  /** Notes what is used up, before the grant. */
+  readonly admit: Admission;
+  readonly log: Log;
+  /** Takes a log line that can wait until no packet does. */
+  readonly later: (line: () => void) => void;
+  readonly throttles: Readonly<Record<"replay" | "error", Throttle>>;
+}
+
+export interface Granter {
+  /** Goes on with other doors; grants stay. */
+  reload(config: Config): void;
+  /** Grants that stand in the kernel already. */
+  adopt(grants: readonly Grant[], nowMs: number): void;
+  /**
+   * Carries out what completed sequences have earned: when this comes back, their grants stand.
+   *
+   * @returns false when something failed, of these or of the grants before.
+   */
+  open(completed: readonly Opening[], nowMs: number): boolean;
+  /** Reads what the kernel said of the grants that were written last, and books them. */
+  settle(): void;
+  /** Takes out the grants whose time is over. */
+  takeExpired(nowMs: number): readonly Grant[];
+  /** When the next one ends, or undefined. */
+  readonly nextEndMs: number | undefined;
+  openGrants(nowMs: number): Grant[];
+  /** Is there a grant for a TCP port whose end was not taken yet? */
+  isGranted(source: Readonly<Source>, port: number): boolean;
+  /** Openings, by what became of them. */
+  readonly counts: Readonly<Record<"granted" | "replayed" | "failed", number>>;
+}
+
+/** Grants that were handed to the kernel, whose answer was not read yet. */
+interface Writing {
+  readonly openings: readonly { readonly opening: Opening; readonly wanted: readonly Grant[] }[];
+  readonly nowMs: number;
+  refused(): { readonly grant: Grant; readonly error: Error }[];
+}
+
+export function createGranter(options: GranterOptions): Granter {
+  const { kernel, admit, log, later, throttles } = options;
+  let endpoints = endpointsByDoor(options.config);
+  const book = createGrantBook();
+  const counts = { granted: 0, replayed: 0, failed: 0 };
+  let writing: Writing | undefined;
+
+  const tellRefused = (
+    { source, door, user }: Opening,
+    { reason, error }: Refused,
+    nowMs: number,
+  ) => {
+    if (error) counts.failed++;
+    else counts.replayed++;
+    if (!throttles[error ? "error" : "replay"].admit(nowMs)) return;
+    const fields = { source: formatAddress(source), door: door.name, ...userField(user), reason };
+    later(() => log(error ? "error" : "info", error ? "grant failed" : "replayed", fields));
+  };
+
+  /**
+   * One grant for each port that the door opens; none where all stand, for nearly as long already. One
+   * that another door gave for longer stays as long.
+   */
+  const grantsOf = ({ source, door }: Opening, nowMs: number): Grant[] => {
+    const { timeoutMs } = door;
+    let leastMs = Infinity;
+    const grants = (endpoints.get(door) ?? []).map(({ protocol, port }) => {
+      const leftMs = (book.endMs(source, protocol, port) ?? nowMs) - nowMs;
+      leastMs = Math.min(leastMs, leftMs);
+      return { source, protocol, port, timeoutMs: Math.max(timeoutMs, leftMs) };
+    });
+    return leastMs > timeoutMs - Math.min(RENEWAL_MS, timeoutMs / 8) ? [] : grants;
+  };
+
+  const grant = (admitted: readonly Opening[], nowMs: number) => {
+    // How long a grant has yet is known only when it is in the book.
+    settle();
+    const openings = admitted.map((opening) => ({ opening, wanted: grantsOf(opening, nowMs) }))
+      .filter(({ wanted }) => wanted.length > 0);
+    if (openings.length === 0) return;
+    const refused = tryWrite(openings.flatMap(({ wanted }) => wanted));
+    writing = { openings, nowMs, refused };
+  };
+
+  const settle = () => {
+    if (writing === undefined) return;
+    const { openings, nowMs, refused } = writing;
+    writing = undefined;
+    const refusals = refused();
+    for (const { opening: { source, door, user }, wanted } of openings) {
+      const refusal = refusals.find((one) => wanted.includes(one.grant));
+      // A grant that was not answered may stand: then it ends, and has to be written anew where the
+      // table is taken away.
+      const unanswered = refusal?.error instanceof UnansweredError;
+      for (const one of wanted) {
+        const isRefused = refusals.some((other) => other.grant === one);
+        if (unanswered || !isRefused) book.add(one, nowMs);
+      }
+      const fields = {
+        source: formatAddress(source),
+        door: door.name,
+        ...userField(user),
+        ...portFields(wanted),
+      };
+      if (refusal === undefined) {
+        counts.granted++;
+        later(() => log("info", "granted", { ...fields, timeoutMs: door.timeoutMs }));
+        continue;
+      }
+      counts.failed++;
+      if (!throttles.error.admit(nowMs)) continue;
+      const event = unanswered ? "grant unconfirmed" : "grant failed";
+      later(() => log("error", event, { ...fields, reason: refusal.error.message }));
+    }
+  };
+
+  // Whatever happens in these two, the packets must go on.
+
+  const tryAdmit = (completed: readonly Opening[]): readonly (Refused | undefined)[] => {
+    try {
+      return admit(completed);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      return completed.map(() => ({ reason, error: true }));
+    }
+  };
+
+  const tryWrite = (grants: readonly Grant[]): Writing["refused"] => {
+    // A broken socket shows again at the next grant.
+    const allRefused = (cause: unknown) => {
+      const error = cause instanceof Error ? cause : new Error(String(cause));
+      return grants.map((grant) => ({ grant, error }));
+    };
+    try {
+      const written = writeGrants(kernel, grants);
+      return () => {
+        try {
+          return written.refused();
+        } catch (cause) {
+          return allRefused(cause);
+        }
+      };
+    } catch (cause) {
+      return () => allRefused(cause);
+    }
+  };
+
+  return {
+    reload(config) {
+      endpoints = endpointsByDoor(config);
+    },
+
+    adopt(grants, nowMs) {
+      for (const grant of grants) book.add(grant, nowMs);
+    },
+
+    open(completed, nowMs) {
+      const failedBefore = counts.failed;
+      const refusals = tryAdmit(completed);
+      const admitted = completed.filter((opening, index) => {
+        const refused = refusals[index];
+        if (refused !== undefined) tellRefused(opening, refused, nowMs);
+        return refused === undefined;
+      });
+      if (admitted.length > 0) grant(admitted, nowMs);
+      return counts.failed === failedBefore;
+    },
+
+    settle,
+    takeExpired: (nowMs) => book.takeExpired(nowMs),
+
+    get nextEndMs() {
+      return book.nextEndMs;
+    },
+
+    openGrants(nowMs) {
+      settle();
+      return book.open(nowMs);
+    },
+
+    isGranted(source, port) {
+      settle();
+      return book.has(source, "tcp", port);
+    },
+
+    counts,
+  };
+}
+
+/** Worked out once, since who knocked waits for it. */
+function endpointsByDoor({ doors }: Config): ReadonlyMap<Door, readonly Endpoint[]> {
+  return new Map(doors.map((door) => [door, endpointsOf(door.opens)]));
+}
+
+function userField(user: string | undefined): Fields {
+  return user === undefined ? {} : { user };
+}
