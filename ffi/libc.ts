@@ -21,6 +21,13 @@ const SYMBOLS = {
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
   /** `int fcntl(int fd, int op, struct flock *lock)` */
   fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  /** `int fcntl(int fd, int op, int arg)` */
+  fcntl_int: { name: "fcntl", parameters: ["i32", "i32", "i32"], result: "i32" },
+  /** `ssize_t splice(int fd_in, off_t *, int fd_out, off_t *, size_t size, unsigned int flags)` */
+  splice: {
+    parameters: ["i32", "pointer", "i32", "pointer", "usize", "u32"],
+    result: "isize",
+  },
   /** `int kill(pid_t pid, int sig)` */
   kill: { parameters: ["i32", "i32"], result: "i32" },
   /** `pid_t getppid(void)` */
@@ -74,8 +81,12 @@ const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** `int getsockopt(int sockfd, int level, int optname, void *optval, socklen_t *optlen)` */
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  /** `int shutdown(int sockfd, int how)` */
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
   /** `ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)` */
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
+  /** `char *strerror(int errnum)` */
+  strerror: { parameters: ["i32"], result: "pointer" },
   /** `unsigned int if_nametoindex(const char *ifname)` */
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
 } as const;

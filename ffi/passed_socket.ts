@@ -1,5 +1,5 @@
-// A TCP connection that another process gets: its descriptor goes over a Unix socket with SCM_RIGHTS,
-// unix(7), as ssh's ProxyUseFdpass takes it. No byte of the connection passes through here then.
+// A TCP connection as a descriptor, tcp(7), and how another process gets it: over a Unix socket with
+// SCM_RIGHTS, unix(7), as ssh's ProxyUseFdpass takes it. No byte of it passes through here.
 
 import { LITTLE_ENDIAN } from "../src/bytes/endian.ts";
 import { ERRNO, errnoName, KernelError } from "../src/errors.ts";
@@ -26,7 +26,7 @@ const CMSG_BYTES = 24;
 const BYTE = 96;
 const MESSAGE_BYTES = 97;
 
-/** A connection that is open; closing it here leaves it to who got it. */
+/** A connection that is open and never blocks; closing it here leaves it to who got it. */
 export interface ConnectedSocket extends Disposable {
   readonly fd: number;
 }

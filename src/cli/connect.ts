@@ -14,12 +14,13 @@ import {
   string,
 } from "@optique/core";
 import { DELAY_MS, sendKnocks } from "../client/knocker.ts";
-import { type Dial, dial, dialToPass, openConnection } from "../client/connection.ts";
+import { type Dial, dial, dialSocket, openConnection } from "../client/connection.ts";
 import { failureOf } from "../client/failure.ts";
 import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
 import { findProfile, hostsFile } from "../client/hosts_file.ts";
 import { join } from "../client/join.ts";
+import { joinPipes } from "../client/join_pipes.ts";
 import type { Destination } from "../client/knock_sockets.ts";
 import type { Profile } from "../client/profile.ts";
 import { resolveProfile } from "../client/resolve.ts";
@@ -28,6 +29,7 @@ import type { Port } from "../config/config.ts";
 import { stepText } from "../config/step.ts";
 import { writeLine } from "../daemon/log.ts";
 import { passDescriptor } from "../../ffi/passed_socket.ts";
+import { canSplice, closeOutput, pipeConnection } from "../../ffi/splice.ts";
 import { HostError, KernelError, UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
 import { value } from "./value.ts";
@@ -108,21 +110,26 @@ export async function connectCommand(flags: ConnectFlags): Promise<number> {
   const delayMs = delayOf(flags.delay);
   const timeoutMs = timeoutOf(flags.timeout);
   const to = await resolveProfile(here.sockets, profile, familyOf(flags));
-  if (to.scope !== 0 && !flags.passFd) {
+  const linux = here.os === "linux";
+  // The kernel can join pipes with any connection of its own; Deno's streams take what is left.
+  const asDescriptor = flags.passFd || (linux && canSplice());
+  if (to.scope !== 0 && !asDescriptor) {
     throw new UsageError(
       `Cannot join a connection to ${to.text}: it is an address of one link only`,
-      "Use another address of the host, or --pass-fd",
+      "Use pipes, another address of the host, or --pass-fd",
     );
   }
   const wish = { port, delayMs, timeoutMs, verbose: flags.verbose };
-  if (flags.passFd) {
-    using connection = await knockAndConnect(here, profile, to, wish, dialToPass);
-    passOn(connection.fd);
+  if (asDescriptor) {
+    using connection = await knockAndConnect(here, profile, to, wish, dialSocket);
+    if (flags.passFd) passOn(connection.fd);
+    else joinPipes(pipeConnection(connection.fd));
     return EXIT.ok;
   }
   const connection = await knockAndConnect(here, profile, to, wish, dial);
   connection.setNoDelay(true); // a keystroke does not wait for the answer to the one before
-  await join(connection, Deno.stdin, Deno.stdout);
+  const close = linux ? closeOutput : () => Deno.stdout.close();
+  await join(connection, Deno.stdin, { write: (bytes) => Deno.stdout.write(bytes), close });
   return EXIT.ok;
 }
 

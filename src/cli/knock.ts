@@ -18,7 +18,7 @@ import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
 import { findProfile, hostsFile, typedProfile } from "../client/hosts_file.ts";
 import type { Destination } from "../client/knock_sockets.ts";
-import { type Dial, dial, dialToPass, openConnection } from "../client/connection.ts";
+import { type Dial, dial, dialSocket, openConnection } from "../client/connection.ts";
 import type { Profile } from "../client/profile.ts";
 import { resolveProfile } from "../client/resolve.ts";
 import { openSequences } from "../client/sequence.ts";
@@ -147,7 +147,7 @@ async function waitUntilOpen(
   const knocked = performance.now();
   await new Promise((resolve) => setTimeout(resolve, DELAY_MS));
   // Deno cannot connect to link-local addresses.
-  const probe: Dial<Disposable> = os === "linux" ? dialToPass : dial;
+  const probe: Dial<Disposable> = os === "linux" ? dialSocket : dial;
   const connection = await openConnection(probe, to, awaited.port, { timeoutMs });
   const openMs = milliseconds(performance.now() - knocked);
   if (typeof connection !== "string") {

@@ -51,8 +51,8 @@ export async function dial(
   }
 }
 
-/** A connection that can be passed on to another process: on Linux. */
-export async function dialToPass(
+/** A connection as a descriptor, to be passed on to another process or joined by the kernel: on Linux. */
+export async function dialSocket(
   to: Destination,
   port: number,
   timeoutMs: number,

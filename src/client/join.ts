@@ -1,7 +1,7 @@
 // Joins a connection with an input and an output, as ssh's ProxyCommand wants it: bytes both ways
 // until both sides have ended, each side's end handed on by itself.
 
-import { HostError } from "../errors.ts";
+import { HostError, KernelError } from "../errors.ts";
 
 /** Pipes hold 64 KiB; more at once only helps sockets. */
 const CHUNK_BYTES = 128 * 1024;
@@ -72,8 +72,9 @@ function closeQuietly(what: { close(): void }): void {
   }
 }
 
-function broken(error: unknown): HostError {
-  const reason = error instanceof Error ? error.message : String(error);
+export function broken(error: unknown): HostError {
+  const words = error instanceof KernelError ? error.kernelMessage : undefined;
+  const reason = words ?? (error instanceof Error ? error.message : String(error));
   return new HostError(
     `The connection broke: ${reason}`,
     "Look at the network, and at the server: a door with then: cut ends connections with the grant",

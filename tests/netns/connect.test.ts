@@ -14,12 +14,14 @@ import {
   IPV4,
   IPV6,
   must,
+  type Outcome,
   run,
   sleep,
 } from "../support/netns.ts";
 import { GUARDED, KNOCKS, setStage, startPk } from "../support/pk.ts";
 import { type Profiles, writeProfiles } from "../support/profiles.ts";
 import { type Ssh, startSsh } from "../support/ssh.ts";
+import { withFault } from "../support/tamper.ts";
 
 const BYTES = 100 * 1024 * 1024;
 
@@ -97,89 +99,213 @@ function slowest() {
   return { down: Infinity, up: Infinity, login: Infinity };
 }
 
-/** Tells, after the client has ended its side, how many bytes came and which. */
-const DIGEST_SERVER = `
-import hashlib, socket
-listener = socket.create_server(("::", 4000), family=socket.AF_INET6, dualstack_ipv6=True)
+/** The same handful of lines for every server: each connection is served in a process of its own. */
+const serve = (port: number, lines: string) => `
+import hashlib, os, signal, socket, struct, sys, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.create_server(("::", ${port}), family=socket.AF_INET6, dualstack_ipv6=True)
+def receive():
+    while data := peer.recv(65536):
+        yield data
 while True:
     peer, _ = listener.accept()
-    digest, count = hashlib.sha256(), 0
-    while data := peer.recv(65536):
-        digest.update(data)
-        count += len(data)
-    peer.sendall(f"{count} {digest.hexdigest()}".encode())
+    if os.fork() == 0:
+        try:
+            ${lines.trim().replaceAll("\n", "\n            ")}
+        except ConnectionError: pass
+        os._exit(0)
     peer.close()
 `;
 
-/** Ends its own side at once, then writes into a file what still comes. */
-const FAREWELL_SERVER = `
-import socket, sys
-listener = socket.create_server(("::", 4001), family=socket.AF_INET6, dualstack_ipv6=True)
-peer, _ = listener.accept()
+const SERVERS = {
+  /** Tells, after the client has ended its side, how many bytes came and which; begins after a second. */
+  digest: {
+    port: 4000,
+    lines: `
+time.sleep(1)
+digest, count = hashlib.sha256(), 0
+for data in receive():
+    digest.update(data)
+    count += len(data)
+peer.sendall(f"{count} {digest.hexdigest()}".encode())`,
+  },
+  /** Ends its own side at once, then makes a file of the name that still comes. */
+  farewell: {
+    port: 4001,
+    lines: `
 peer.sendall(b"bye")
 peer.shutdown(socket.SHUT_WR)
-received = b""
-while data := peer.recv(65536):
-    received += data
-open(sys.argv[1], "wb").write(received)
+open(sys.argv[1] + "/" + b"".join(receive()).decode().strip(), "w")`,
+  },
+  /** Resets the connection after some bytes. */
+  reset: {
+    port: 4002,
+    lines: `
+peer.recv(5)
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))`,
+  },
+  /** Sends 20 MB, after the client has ended its side. */
+  source: {
+    port: 4003,
+    lines: `
+for data in receive(): pass
+peer.sendall((b"y\\n" * 10000002)[:20000003])`,
+  },
+  /** Has urgent data between its words. */
+  urgent: {
+    port: 4004,
+    lines: `
+for word in (b"one ", b"two ", b"three"):
+    peer.sendall(word)
+    time.sleep(0.2)
+    peer.send(b"!", socket.MSG_OOB)
+    time.sleep(0.2)
+peer.sendall(b" four")`,
+  },
+  /** Is killed after some bytes. */
+  killed: { port: 4005, lines: "peer.recv(100)\nos.kill(os.getpid(), signal.SIGKILL)" },
+} as const;
+
+/** Runs a command with sockets as standard input and output, and what comes and goes through them. */
+const WITH_SOCKETS = `
+import os, socket, subprocess, sys, threading
+(to, stdin), (come, stdout) = socket.socketpair(), socket.socketpair()
+child = subprocess.Popen(sys.argv[1:], stdin=stdin, stdout=stdout)
+stdin.close(), stdout.close()
+def send():
+    while data := os.read(0, 65536): to.sendall(data)
+    to.shutdown(socket.SHUT_WR)
+threading.Thread(target=send, daemon=True).start()
+try:
+    while data := come.recv(65536): os.write(1, data)
+    os.close(1)
+except BrokenPipeError: come.close()
+code = child.wait()
+os._exit(code)
 `;
 
-/** Resets the connection after some bytes. */
-const RESET_SERVER = `
-import socket, struct
-listener = socket.create_server(("::", 4002), family=socket.AF_INET6, dualstack_ipv6=True)
-while True:
-    peer, _ = listener.accept()
-    peer.recv(5)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.close()
-`;
+/** What pk's standard input and output are, and what makes them so: the kernel joins the first kind only. */
+const PLUMBING = {
+  pipes: [],
+  "pipes that cannot be spliced": withFault({ call: "splice", inject: "error=EINVAL" }),
+  sockets: ["python3", "-c", WITH_SOCKETS],
+} as const;
+
+/** Runs a line of bash with pk in the place of each CONNECT; the code is that of who failed. */
+function shell(line: string, connect: readonly string[]): Promise<Outcome> {
+  return run("bash", "-o", "pipefail", "-c", line.replace("CONNECT", '"$@"'), "sh", ...connect);
+}
 
 netnsTest("each side's end is handed on by itself, and not a byte is lost", async (t) => {
   await using lab = await createLab({ sources: 0 });
   await using client = await writeServerProfile(lab.client, IPV4);
-  await using _digest = await startPython(lab.server, 4000, DIGEST_SERVER);
-  const received = `${client.folder}/received`;
-  await using _farewell = await startPython(lab.server, 4001, FAREWELL_SERVER, received);
-  await using _reset = await startPython(lab.server, 4002, RESET_SERVER);
-  const connect = (port: number) => client.command("connect", "server", `${port}`);
-  const shell = (line: string, port: number) =>
-    run("sh", "-c", `${line.replaceAll("CONNECT", `"$@"`)}`, "sh", ...connect(port));
+  const { folder } = client;
+  await using servers = new AsyncDisposableStack();
+  for (const { port, lines } of Object.values(SERVERS)) {
+    servers.use(await startPython(lab.server, port, serve(port, lines), folder));
+  }
+  const file = `${folder}/file`;
+  await must("sh", "-c", `head -c 20000003 /dev/urandom >${file}`);
+  const [digest] = (await must("sha256sum", file)).split(" ");
+  const sourceDigest = await must("sh", "-c", "yes | head -c 20000003 | sha256sum");
 
-  await t.step("the input ends first", async () => {
-    const file = `${client.folder}/file`;
-    await must("sh", "-c", `head -c 20000003 /dev/urandom >${file}`);
-    const [digest] = (await must("sha256sum", file)).split(" ");
-    const { stdout, stderr } = await shell(`CONNECT <${file}`, 4000);
-    strictEqual(stdout, `20000003 ${digest}`, stderr);
+  type Plumbing = keyof typeof PLUMBING;
+  const kinds = Object.keys(PLUMBING) as Plumbing[];
+  await sideBySide(t, kinds, (kind) => kind, async (kind) => {
+    const at = (server: keyof typeof SERVERS, line: string) => {
+      const command = client.command("connect", "server", `${SERVERS[server].port}`);
+      return shell(line, [...PLUMBING[kind], ...command]);
+    };
+    /** The same, and that its processor time is that of its start, however long nothing goes on. */
+    const stalled = async (server: keyof typeof SERVERS, line: string) => {
+      const timed = line.replace("CONNECT", "{ TIMEFORMAT='cpu %U %S'; time CONNECT; }");
+      const outcome = await at(server, timed);
+      const [, user, system] = outcome.stderr.match(/cpu (\S+) (\S+)/) ?? [];
+      ok(Number(user) + Number(system) < 2, `${kind}: ${outcome.stderr}`);
+      return outcome;
+    };
+
+    const sent = await at("digest", `cat ${file} | CONNECT`);
+    strictEqual(sent.stdout, `20000003 ${digest}`, `the input ends first: ${sent.stderr}`);
+
+    const nothing = await at("digest", "true | CONNECT");
+    match(nothing.stdout, /^0 e3b0c44298fc1c14/, "nothing at all is sent");
+
+    const name = kind.replaceAll(" ", "-");
+    const read = `(cat; test -e ${folder}/${name} || echo " first")`;
+    const late = await at("farewell", `(sleep 1; echo ${name}) | CONNECT | ${read}`);
+    deepStrictEqual([late.code, late.stdout], [0, "bye first\n"], "the peer ends first");
+    await Deno.stat(`${folder}/${name}`);
+
+    const answer = await at("source", "true | CONNECT | sha256sum");
+    deepStrictEqual([answer.code, answer.stdout], [0, sourceDigest], "more comes than is sent");
+
+    const urgent = await at("urgent", "sleep 1 | CONNECT");
+    strictEqual(urgent.stdout, "one two three four", "urgent data is left out");
+
+    const reset = await at("reset", "(echo hello; sleep 1) | CONNECT");
+    deepStrictEqual([reset.code, reset.stdout], [1, ""], "the peer breaks off");
+    match(reset.stderr, /^pk: error: The connection broke: .*reset/i);
+
+    const killed = await at("killed", "(for i in 1 2 3; do echo hello; sleep 0.5; done) | CONNECT");
+    deepStrictEqual([killed.code, killed.stdout], [1, ""], "the peer is killed");
+    match(killed.stderr, /^pk: error: The connection broke: Broken pipe/);
+
+    const unread = await at("digest", "head -c 1000000 /dev/zero | timeout 10 CONNECT | true");
+    strictEqual(unread.code, 0, `nobody reads the output: ${unread.stderr}`);
+    const head = await at("source", "true | timeout 10 CONNECT | head -c 1");
+    deepStrictEqual([head.code, head.stdout], [0, "y"], head.stderr);
+
+    const slowReader = await stalled("source", "true | CONNECT | (sleep 4; sha256sum)");
+    strictEqual(slowReader.stdout, sourceDigest, "who reads the output is slow");
+    const slowPeer = await stalled("digest", `(cat ${file}; sleep 3) | CONNECT`);
+    strictEqual(slowPeer.stdout, `20000003 ${digest}`, "the peer is slow, and then the input");
   });
-  await t.step("nothing at all is sent", async () => {
-    const { stdout } = await shell("CONNECT </dev/null", 4000);
-    match(stdout, /^0 e3b0c44298fc1c14/);
-  });
-  await t.step("the peer ends first", async () => {
-    const { code, stdout } = await shell("(sleep 1; echo late) | CONNECT", 4001);
-    deepStrictEqual([code, stdout], [0, "bye"]);
-    strictEqual(await Deno.readTextFile(received), "late\n");
-  });
-  await t.step("the peer breaks off", async () => {
-    const { code, stdout, stderr } = await shell(
-      "(echo hello; sleep 3) | timeout 2 CONNECT",
-      4002,
-    );
-    deepStrictEqual([code, stdout], [1, ""]);
-    match(stderr, /^pk: error: The connection broke: .*reset/i);
+
+  await t.step("files", async () => {
+    const command = client.command("connect", "server", `${SERVERS.digest.port}`);
+    const { stderr } = await shell(`CONNECT <${file} >${folder}/answer`, command);
+    strictEqual(await Deno.readTextFile(`${folder}/answer`), `20000003 ${digest}`, stderr);
   });
   await t.step("nobody takes the descriptor", async () => {
-    const { code, stderr } = await shell("CONNECT --pass-fd </dev/null", 4000);
+    const { code, stderr } = await shell(
+      "CONNECT </dev/null",
+      client.command("connect", "--pass-fd", "server", `${SERVERS.digest.port}`),
+    );
     strictEqual(code, 1);
     match(stderr, /Cannot pass the connection on: ENOTSOCK\. --pass-fd is for ssh/);
   });
-  await t.step("nobody reads the output", async () => {
-    const { code } = await shell("head -c 1000000 /dev/zero | timeout 10 CONNECT | true", 4000);
-    strictEqual(code, 0);
-  });
 });
+
+netnsTest(
+  "bytes between pipes are moved by the kernel, also to an address of one link",
+  async () => {
+    await using lab = await createLab({ sources: 0 });
+    const links = await must(
+      ...enter(lab.server),
+      ..."ip -6 -o addr show veth0 scope link".split(" "),
+    );
+    const [address] = links.match(/fe80::[0-9a-f:]+/) ?? [];
+    await using client = await writeProfiles(
+      lab.client,
+      `  server: { host: "${address}%veth0", opens: tcp/${GUARDED}, knock: [tcp/7000, tcp/8000] }`,
+    );
+    const { port, lines } = SERVERS.digest;
+    await using _digest = await startPython(lab.server, port, serve(port, lines));
+    const command = client.command("connect", "server", `${port}`);
+    const trace = `${client.folder}/trace`;
+    const strace = ["strace", "-f", "-qq", "-e", "trace=splice", "-o", trace];
+    const { stdout, stderr } = await shell(
+      "head -c 1000000 /dev/zero | CONNECT",
+      [...strace, ...command],
+    );
+    match(stdout, /^1000000 /, stderr);
+    match(await Deno.readTextFile(trace), /splice\(0, NULL, \d+, NULL, .* = [1-9]\d+\n/);
+    const { code, stderr: refusal } = await shell("CONNECT </dev/null", command);
+    strictEqual(code, 2);
+    match(refusal, /it is an address of one link only\. Use pipes, another address/);
+  },
+);
 
 netnsTest("what goes wrong is said on standard error, and the exit code is 1", async (t) => {
   await using stage = await setStage();
