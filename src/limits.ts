@@ -53,8 +53,8 @@ export const GRANTS_MAX = 65_536;
 export const GRANTS_RANGE: Range = { min: 1, max: 1_000_000 };
 
 /**
- * A grant is renewed when it would end so much later, or an eighth of its time: who knocks on and on
- * costs the kernel and the log no more than that.
+ * A door renews its own grant when it would end so much later, or an eighth of its time: who knocks on
+ * and on costs the kernel and the log no more than that.
  */
 export const RENEWAL_MS = 250;
 

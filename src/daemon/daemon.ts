@@ -6,13 +6,11 @@
 // those grants.
 // **Invariant:** a new configuration takes effect as a whole, or not at all.
 
-import { realPath } from "../../ffi/file.ts";
-import { type FileWatch, openFileWatch } from "../../ffi/file_watch.ts";
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
 import { libmnl } from "../../ffi/libmnl.ts";
 import { openWaiter } from "../../ffi/wait.ts";
 import { type Config, endpointsOf } from "../config/config.ts";
-import { ConfigError, HostError, KernelError } from "../errors.ts";
+import { HostError, KernelError } from "../errors.ts";
 import { formsOf, install, isOwned, shut } from "../firewall/firewall.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
@@ -26,6 +24,7 @@ import { requireNetAdmin } from "./host.ts";
 import { watchHostFirewall } from "./host_firewall_watch.ts";
 import { type Log, openLog } from "./log.ts";
 import { useOneTimeSequence } from "./one_time_file.ts";
+import { type ConfigSource, createReloader } from "./reloader.ts";
 import {
   doorFields,
   tellPassphrases,
@@ -47,20 +46,8 @@ import { type Change, openTableWatch } from "./table_watch.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-/** Whoever changes a file may not be done with it yet. */
-const SETTLE_MS = 100;
 /** After a failure to put the table back. */
 const RETRY_MS = 1_000;
-
-/** Where a configuration comes from, so that it can be read again. */
-export interface ConfigSource {
-  /** The whole, when asked by SIGHUP; undefined where flags are all there is. Throws ConfigError. */
-  readonly reload: (() => Config) | undefined;
-  /** The configuration in use, with what its one-time files have now. Throws ConfigError. */
-  readonly refresh: () => Config;
-  /** What was read last is in use from now on. */
-  readonly accept: () => void;
-}
 
 /**
  * Runs until SIGTERM or SIGINT. Rules and grants stay in the kernel.
@@ -88,18 +75,13 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  let files = watchOneTimeFiles(config, log);
+  using reloader = createReloader({ source, config, doors, log, wake: waiter.wake });
   attend();
 
   let stopSignal: string | undefined;
-  let hungUp = false;
-  let refreshAtMs = Infinity;
-  /** A new configuration on its way: passphrases become keys on other threads. */
-  let preparing = false;
-  let prepared: Config | undefined;
   const stopListening = onSignals((signal) => {
-    if (signal === "SIGHUP") hungUp = true;
-    else stopSignal = signal;
+    if (signal === "SIGHUP") return reloader.ask();
+    stopSignal = signal;
     waiter.wake();
   });
 
@@ -134,7 +116,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       gatekeeper.dueMs ?? Infinity,
       keeper?.dueMs ?? Infinity,
       restoreAtMs,
-      preparing ? Infinity : refreshAtMs,
+      reloader.dueMs,
       watchdog.dueMs,
     );
     await waiter.wait(dueMs - nowMs);
@@ -152,10 +134,8 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     }
     watchdog.check(gatekeeper.copied, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
-    if (files !== undefined && files.takeChanged().length > 0) refreshSoon();
-    const read = preparing ? undefined : nextReading();
-    if (read !== undefined) prepare(read);
-    if (prepared !== undefined) reload(prepared);
+    const next = reloader.take(performance.now());
+    if (next !== undefined) reload(next);
   }
   drain(performance.now() + TURN_MS);
   tick();
@@ -169,7 +149,6 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   drain(performance.now() + TURN_MS);
   queue[Symbol.dispose]();
   keeper?.[Symbol.dispose]();
-  files?.[Symbol.dispose]();
   stopListening();
 
   /** Handles what waits until `endMs`, since more may always come; false when nothing did. */
@@ -195,7 +174,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       queue.fd,
       copies.fd,
       ...(owned ? [] : [watch.fd]),
-      ...(files === undefined ? [] : [files.fd]),
+      ...(reloader.fd === undefined ? [] : [reloader.fd]),
     ]);
   }
 
@@ -205,44 +184,9 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
   }
 
-  function refreshSoon(): void {
-    refreshAtMs = Math.min(refreshAtMs, performance.now() + SETTLE_MS);
-  }
-
-  /** How the configuration is to be read again, where somebody asks for it or a file has changed. */
-  function nextReading(): (() => Config) | undefined {
-    if (hungUp) {
-      hungUp = false;
-      if (source.reload !== undefined) return source.reload;
-      log("info", "hangup ignored", { hint: "stop pk with SIGTERM or pk down" });
-    }
-    if (performance.now() < refreshAtMs) return undefined;
-    refreshAtMs = Infinity;
-    return source.refresh;
-  }
-
-  /** Reads a new configuration and prepares what it needs, while knocks go on. */
-  function prepare(read: () => Config): void {
-    try {
-      const next = fixed(read());
-      preparing = true;
-      tellPassphrases(next.doors, log);
-      doors.prepare(next.doors).then(() => prepared = next, refuse).finally(waiter.wake);
-    } catch (error) {
-      tellRefused(error);
-    }
-  }
-
-  function refuse(error: unknown): void {
-    preparing = false;
-    tellRefused(error);
-  }
-
   /** Takes a new configuration over, or stays with the one there is and says why. */
   function reload(next: Config): void {
     const startMs = performance.now();
-    preparing = false;
-    prepared = undefined;
     const ports = guardedPorts(next);
     // Guarded from now on, or cut from now on: who is in by no open grant stays.
     const added = liveSessions(log).filter(({ port, source }) =>
@@ -255,23 +199,16 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       install(kernel, next, [installed.form], live, [], socket.port);
       machine = other;
     } catch (error) {
-      tellRefused(error);
+      reloader.refuse(error);
       return;
     }
-    source.accept();
-    const before = oneTimeFiles(config);
     const guardsMore = [...ports.keys()].some((port) => !guarded.has(port));
     [config, guarded, sessions] = [next, ports, live];
     gatekeeper.reload(config, machine);
     if (keeper === undefined) keeper = openKeeper();
     else keeper.guard(guarded);
-    if (oneTimeFiles(config).join() !== before.join()) {
-      files?.[Symbol.dispose]();
-      files = watchOneTimeFiles(config, log);
-      attend();
-      // Whatever was changed before they were watched is read once more.
-      refreshSoon();
-    }
+    reloader.accept(config, performance.now());
+    attend();
     if (guardsMore) tellSshSession(config, log);
     openLog(config.log.format, config.log.level);
     tellWeakness(config, log);
@@ -279,34 +216,6 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
     const tookMs = Math.round(performance.now() - startMs);
     log("info", "reloaded", { ...doorFields(config), tookMs });
-  }
-
-  /** What only a new start can change stays. */
-  function fixed(next: Config): Config {
-    const { queueNumber, tableOwner } = config;
-    if (next.queueNumber !== queueNumber || next.tableOwner !== tableOwner) {
-      log("warning", "restart needed", { hint: "queue-num and table-owner change at a new start" });
-    }
-    return { ...next, queueNumber, tableOwner };
-  }
-
-  function tellRefused(error: unknown): void {
-    const expected = error instanceof ConfigError || error instanceof KernelError ||
-      error instanceof HostError;
-    if (!expected) throw error;
-    const problems = error instanceof ConfigError ? error.problems : [];
-    for (const { file, line, column, message, hint } of problems) {
-      const more = hint === undefined ? {} : { hint };
-      log("error", "configuration problem", { file, line, column, reason: message, ...more });
-    }
-    const stays = "the configuration of before stays";
-    log(
-      "error",
-      "reload refused",
-      error instanceof ConfigError
-        ? { problems: problems.length, hint: `${stays}; pk check shows what is wrong` }
-        : { reason: error.message, hint: error instanceof HostError ? error.hint : stays },
-    );
   }
 
   /** Puts the table back where somebody changed it. */
@@ -367,28 +276,6 @@ function guardedPorts({ doors }: Config): GuardedPorts {
         .map(({ port }) => [port, onExpire] as const)
     ),
   );
-}
-
-function oneTimeFiles({ doors }: Config): string[] {
-  return doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
-}
-
-/** Without a watch pk goes on, and reads edited files when it is told to. */
-function watchOneTimeFiles(config: Config, log: Log): FileWatch | undefined {
-  const files = oneTimeFiles(config);
-  if (files.length === 0) return undefined;
-  try {
-    // An editor may follow a link, and then another folder's file changes.
-    return openFileWatch([...new Set(files.flatMap((file) => [file, realPath(file)]))]);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    log("warning", "files not watched", {
-      reason: error.message,
-      hint: "send SIGHUP after each edit of a one-time file; a usual cause is the limit " +
-        "fs.inotify.max_user_instances",
-    });
-    return undefined;
-  }
 }
 
 /**

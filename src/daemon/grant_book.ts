@@ -1,30 +1,36 @@
 // What the daemon knows of open grants: for the log line `expired`, and to write them anew where
 // somebody took the table away. The kernel alone decides; it ends them without telling.
 
-import type { Transport } from "../config/config.ts";
+import type { Door, Transport } from "../config/config.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { Source } from "../packet/header.ts";
 
 export interface GrantBook {
-  /** Notes a grant, or a new time for one. */
-  add(grant: Grant, nowMs: number): void;
+  /** Notes a grant, or a new time for one, and the door that gave it, where that is known. */
+  add(grant: Grant, nowMs: number, door?: Door): void;
   /** Takes out the grants whose time is over. */
   takeExpired(nowMs: number): Grant[];
   /** All that are open, with what is left of their time. */
   open(nowMs: number): Grant[];
   /** Is there one that was not taken out, whether its time is over or not? */
   has(source: Readonly<Source>, protocol: Transport, port: number): boolean;
-  /** When the grant of a source for a port ends, or undefined. */
-  endMs(source: Readonly<Source>, protocol: Transport, port: number): number | undefined;
+  /** The grant of a source for a port, or undefined. */
+  find(source: Readonly<Source>, protocol: Transport, port: number): Standing | undefined;
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   readonly size: number;
 }
 
-interface Entry {
+/** A grant in the book. */
+export interface Standing {
+  readonly endMs: number;
+  /** That gave it last. */
+  readonly door: Door | undefined;
+}
+
+interface Entry extends Standing {
   readonly key: Key;
   readonly grant: Grant;
-  readonly endMs: number;
 }
 
 type Key = number | string;
@@ -35,9 +41,9 @@ export function createGrantBook(): GrantBook {
   const ends = createHeap();
   const isCurrent = (entry: Entry) => entries.get(entry.key) === entry;
   return {
-    add(grant, nowMs) {
+    add(grant, nowMs, door) {
       const key = keyOf(grant.source, grant.protocol, grant.port);
-      const entry = { key, grant, endMs: nowMs + grant.timeoutMs };
+      const entry = { key, grant, endMs: nowMs + grant.timeoutMs, door };
       entries.set(key, entry);
       ends.push(entry);
       // Renewed grants leave their old ends behind.
@@ -62,7 +68,7 @@ export function createGrantBook(): GrantBook {
         .filter((entry) => entry.endMs > nowMs)
         .map(({ grant, endMs }) => ({ ...grant, timeoutMs: endMs - nowMs })),
     has: (source, protocol, port) => entries.has(keyOf(source, protocol, port)),
-    endMs: (source, protocol, port) => entries.get(keyOf(source, protocol, port))?.endMs,
+    find: (source, protocol, port) => entries.get(keyOf(source, protocol, port)),
     get nextEndMs() {
       return ends.top()?.endMs;
     },

@@ -78,26 +78,28 @@ export function createGranter(options: GranterOptions): Granter {
     later(() => log(error ? "error" : "info", error ? "grant failed" : "replayed", fields));
   };
 
-  /**
-   * One grant for each port that the door opens; none where all stand, for nearly as long already. One
-   * that another door gave for longer stays as long.
-   */
-  const grantsOf = ({ source, door }: Opening, nowMs: number): Grant[] => {
-    const { timeoutMs } = door;
-    let leastMs = Infinity;
-    const grants = (endpoints.get(door) ?? []).map(({ protocol, port }) => {
-      const leftMs = (book.endMs(source, protocol, port) ?? nowMs) - nowMs;
-      leastMs = Math.min(leastMs, leftMs);
-      return { source, protocol, port, timeoutMs: Math.max(timeoutMs, leftMs) };
+  /** One grant for each port that the door opens. One that another door gave for longer stays as long. */
+  const grantsOf = ({ source, door }: Opening, nowMs: number): Grant[] =>
+    (endpoints.get(door) ?? []).map(({ protocol, port }) => {
+      const leftMs = (book.find(source, protocol, port)?.endMs ?? nowMs) - nowMs;
+      return { source, protocol, port, timeoutMs: Math.max(door.timeoutMs, leftMs) };
     });
-    return leastMs > timeoutMs - Math.min(RENEWAL_MS, timeoutMs / 8) ? [] : grants;
+
+  /** Has the same sequence just given all of it? Those that use something up are never so. */
+  const isRepeated = ({ source, door, line, timeStep }: Opening, nowMs: number): boolean => {
+    if (line !== undefined || timeStep !== undefined) return false;
+    const endMs = nowMs + door.timeoutMs - Math.min(RENEWAL_MS, door.timeoutMs / 8);
+    return (endpoints.get(door) ?? []).every(({ protocol, port }) => {
+      const standing = book.find(source, protocol, port);
+      return standing?.door === door && standing.endMs > endMs;
+    });
   };
 
   const grant = (admitted: readonly Opening[], nowMs: number) => {
     // How long a grant has yet is known only when it is in the book.
     settle();
-    const openings = admitted.map((opening) => ({ opening, wanted: grantsOf(opening, nowMs) }))
-      .filter(({ wanted }) => wanted.length > 0);
+    const openings = admitted.filter((opening) => !isRepeated(opening, nowMs))
+      .map((opening) => ({ opening, wanted: grantsOf(opening, nowMs) }));
     if (openings.length === 0) return;
     const refused = tryWrite(openings.flatMap(({ wanted }) => wanted));
     writing = { openings, nowMs, refused };
@@ -115,7 +117,8 @@ export function createGranter(options: GranterOptions): Granter {
       const unanswered = refusal?.error instanceof UnansweredError;
       for (const one of wanted) {
         const isRefused = refusals.some((other) => other.grant === one);
-        if (unanswered || !isRefused) book.add(one, nowMs);
+        if (unanswered) book.add(one, nowMs);
+        else if (!isRefused) book.add(one, nowMs, door);
       }
       const fields = {
         source: formatAddress(source),

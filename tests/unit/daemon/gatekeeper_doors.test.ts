@@ -113,6 +113,30 @@ Deno.test("a grant without an answer may stand: every port of the door is rememb
   assert.equal(gatekeeper.openGrants(0).length, 5);
 });
 
+Deno.test("a grant is written anew at once where another door earns it, or it may not stand", () => {
+  const other = plainDoor({ name: "other", opens: ["tcp/22"], steps: ["tcp/7100", "udp/8100"] });
+  const doors = [wide, { ...other, opens: wide.opens, timeoutMs: wide.timeoutMs }];
+  let fault: Error | undefined = new UnansweredError("add elements", ERRNO.ETIMEDOUT);
+  const { gatekeeper, copies, copy, takeDone, events } = setGatekeeper(configOf({ doors }), {
+    settle() {
+      if (fault !== undefined) throw fault;
+    },
+  });
+  const isWritten = (first: number, second: number, nowMs: number) => {
+    copies.push(copy(syn(first), datagram(second)));
+    while (gatekeeper.handleBatch(at(nowMs)));
+    gatekeeper.tick(nowMs);
+    return takeDone().includes("transaction of 15");
+  };
+  assert.equal(isWritten(7000, 8000, 0), true);
+  fault = undefined;
+  assert.equal(isWritten(7000, 8000, 1), true, "the first one was not answered");
+  assert.equal(isWritten(7000, 8000, 2), false);
+  assert.equal(isWritten(7100, 8100, 3), true);
+  assert.equal(isWritten(7000, 8000, 4), true);
+  assert.deepEqual(events("granted").map(({ door }) => door), ["wide", "other", "wide"]);
+});
+
 Deno.test("decoys of both protocols are told, and set their source back", () => {
   const { gatekeeper, copies, copy, events } = setGatekeeper(
     configOf({ doors: [wide], decoys: ["tcp/7001", "udp/7001"] }),

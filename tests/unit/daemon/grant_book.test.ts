@@ -18,7 +18,7 @@ Deno.test("a grant is open until its end, then it is taken once", () => {
   assert.deepEqual(book.open(1_400), [{ ...grant, timeoutMs: 100 }]);
   assert.deepEqual(book.open(1_500), []);
   assert.deepEqual(book.takeExpired(1_499), []);
-  assert.equal(book.endMs(IPV4, "udp", 22), undefined);
+  assert.equal(book.find(IPV4, "udp", 22), undefined);
   assert.equal(book.has(IPV4, "tcp", 22), true, "its end was not told yet");
   assert.deepEqual(book.takeExpired(1_500), [grant]);
   assert.equal(book.has(IPV4, "tcp", 22), false);
