@@ -11,8 +11,10 @@ const STDIN = 0;
 const STDOUT = 1;
 const S_IFIFO = 0o010000;
 const F_SETPIPE_SZ = 1031;
-/** What /proc/sys/fs/pipe-max-size allows everybody. */
-const PIPE_BYTES = 1024 * 1024;
+/** ssh writes 128 KiB at once. More would use up what one user's pipes may hold: pipe-user-pages-soft. */
+const PIPE_BYTES = 256 * 1024;
+/** More than any pipe holds. */
+const SPLICE_BYTES = 1024 * 1024;
 /** What a pipe with any room takes at once: limits.h. */
 const PIPE_BUF = 4096;
 const SPLICE_F_MOVE_NONBLOCK = 1 | 2;
@@ -141,7 +143,7 @@ function awaited(what: Awaited, from: number, to: number): [fd: number, events: 
 }
 
 function splice(from: number, to: number): number {
-  return Number(libc().splice(from, null, to, null, BigInt(PIPE_BYTES), SPLICE_F_MOVE_NONBLOCK));
+  return Number(libc().splice(from, null, to, null, BigInt(SPLICE_BYTES), SPLICE_F_MOVE_NONBLOCK));
 }
 
 /** The count of a call that does not wait; undefined where it would have to. */

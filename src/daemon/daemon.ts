@@ -71,6 +71,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   using watch = openTableWatch(socket.port);
   let guarded = guardedPorts(config);
   let sessions = liveSessions(log).filter((session) => guarded.has(session.port));
+  const installedAtMs = performance.now();
   const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
@@ -89,12 +90,13 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   tellPassphrases(config.doors, log);
   await doors.prepare(config.doors);
   let machine = doors.machineOf(config);
+  doors.share(machine);
   const admit = createAdmission({
     used: () => doors.used,
     crossOut: (file, line) => useOneTimeSequence(file, line) === "used",
   });
   const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, machine, admit });
-  gatekeeper.adopt(installed.grants, performance.now());
+  gatekeeper.adopt(installed.grants, installedAtMs);
   let keeper = openKeeper();
   const watchdog = createWatchdog({
     counted: () => readCounter(kernel, "knocks"),
@@ -198,6 +200,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       const other = doors.machineOf(next, machine);
       install(kernel, next, [installed.form], live, [], socket.port);
       machine = other;
+      doors.share(machine);
     } catch (error) {
       reloader.refuse(error);
       return;

@@ -4,7 +4,7 @@
 import type { Config, Door } from "../config/config.ts";
 import type { KnockCrypto } from "../knock/crypto.ts";
 import { Keyring } from "../knock/keyring.ts";
-import { createLocks } from "../knock/locks.ts";
+import { createLocks, shareBudget } from "../knock/locks.ts";
 import { KnockMachine } from "../knock/machine.ts";
 import type { HashKey } from "../knock/siphash.ts";
 import { ATTEMPTS_PER_PREFIX_MAX } from "../limits.ts";
@@ -17,6 +17,8 @@ export interface Doors extends Disposable {
   prepare(doors: readonly Door[]): Promise<void>;
   /** A machine for doors that are prepared; what `previous` knows of those that are the same goes on. */
   machineOf(config: Config, previous?: KnockMachine): KnockMachine;
+  /** A machine is in use from now on: its locks share the processor's time. */
+  share(machine: KnockMachine): void;
   /** Steps that were used, where a door needs to know. */
   readonly used: UsedSteps | undefined;
 }
@@ -61,6 +63,7 @@ export function createDoors(key: HashKey, log: Log): Doors {
         ...(previous === undefined ? {} : { previous }),
       });
     },
+    share: ({ locks }) => shareBudget(locks),
     get used() {
       return used;
     },

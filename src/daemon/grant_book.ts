@@ -23,6 +23,8 @@ export interface GrantBook {
 
 /** A grant in the book. */
 export interface Standing {
+  readonly grant: Grant;
+  readonly notedMs: number;
   readonly endMs: number;
   /** That gave it last. */
   readonly door: Door | undefined;
@@ -30,7 +32,6 @@ export interface Standing {
 
 interface Entry extends Standing {
   readonly key: Key;
-  readonly grant: Grant;
 }
 
 type Key = number | string;
@@ -43,7 +44,7 @@ export function createGrantBook(): GrantBook {
   return {
     add(grant, nowMs, door) {
       const key = keyOf(grant.source, grant.protocol, grant.port);
-      const entry = { key, grant, endMs: nowMs + grant.timeoutMs, door };
+      const entry = { key, grant, notedMs: nowMs, endMs: nowMs + grant.timeoutMs, door };
       entries.set(key, entry);
       ends.push(entry);
       // Renewed grants leave their old ends behind.

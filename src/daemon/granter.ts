@@ -13,7 +13,7 @@ import { formatAddress } from "../packet/address.ts";
 import type { Source } from "../packet/header.ts";
 import type { Admission, Opening, Refused } from "./admission.ts";
 import { portFields } from "./fields.ts";
-import { createGrantBook } from "./grant_book.ts";
+import { createGrantBook, type GrantBook } from "./grant_book.ts";
 import type { Fields, Log } from "./log.ts";
 import type { Throttle } from "./throttle.ts";
 
@@ -34,7 +34,8 @@ export interface Granter {
   /** Grants that stand in the kernel already. */
   adopt(grants: readonly Grant[], nowMs: number): void;
   /**
-   * Carries out what completed sequences have earned: when this comes back, their grants stand.
+   * Carries out what completed sequences have earned: when this comes back, their grants stand. What
+   * the kernel says of them is read by `settle`, or here where one's refusal would take others with it.
    *
    * @returns false when something failed, of these or of the grants before.
    */
@@ -79,46 +80,66 @@ export function createGranter(options: GranterOptions): Granter {
   };
 
   /** One grant for each port that the door opens. One that another door gave for longer stays as long. */
-  const grantsOf = ({ source, door }: Opening, nowMs: number): Grant[] =>
+  const grantsOf = ({ source, door }: Opening, find: GrantBook["find"], nowMs: number): Grant[] =>
     (endpoints.get(door) ?? []).map(({ protocol, port }) => {
-      const leftMs = (book.find(source, protocol, port)?.endMs ?? nowMs) - nowMs;
+      const leftMs = (find(source, protocol, port)?.endMs ?? nowMs) - nowMs;
       return { source, protocol, port, timeoutMs: Math.max(door.timeoutMs, leftMs) };
     });
 
-  /** Has the same sequence just given all of it? Those that use something up are never so. */
-  const isRepeated = ({ source, door, line, timeStep }: Opening, nowMs: number): boolean => {
-    if (line !== undefined || timeStep !== undefined) return false;
-    const endMs = nowMs + door.timeoutMs - Math.min(RENEWAL_MS, door.timeoutMs / 8);
-    return (endpoints.get(door) ?? []).every(({ protocol, port }) => {
-      const standing = book.find(source, protocol, port);
-      return standing?.door === door && standing.endMs > endMs;
-    });
+  /** Has the same sequence just opened the same? Those that use something up never have. */
+  const isRepeated = (
+    { source, door, line, timeStep }: Opening,
+    find: GrantBook["find"],
+    nowMs: number,
+  ): boolean => {
+    const [first] = endpoints.get(door) ?? [];
+    if (first === undefined || line !== undefined || timeStep !== undefined) return false;
+    const standing = find(source, first.protocol, first.port);
+    const renewalMs = Math.min(RENEWAL_MS, door.timeoutMs / 8);
+    return standing?.door === door && nowMs - standing.notedMs < renewalMs;
   };
 
   const grant = (admitted: readonly Opening[], nowMs: number) => {
     // How long a grant has yet is known only when it is in the book.
     settle();
-    const openings = admitted.filter((opening) => !isRepeated(opening, nowMs))
-      .map((opening) => ({ opening, wanted: grantsOf(opening, nowMs) }));
-    if (openings.length === 0) return;
-    const refused = tryWrite(openings.flatMap(({ wanted }) => wanted));
+    const planned = createGrantBook();
+    const find: GrantBook["find"] = (...key) => planned.find(...key) ?? book.find(...key);
+    const earned: Opening[] = [];
+    for (const opening of admitted) {
+      if (isRepeated(opening, find, nowMs)) continue;
+      for (const grant of grantsOf(opening, find, nowMs)) planned.add(grant, nowMs, opening.door);
+      earned.push(opening);
+    }
+    if (earned.length === 0) return;
+    const openings = earned.map((opening) => ({ opening, wanted: plannedFor(opening, planned) }));
+    // Each once: the kernel refuses a transaction that writes one element too often.
+    const refused = tryWrite([...new Set(openings.flatMap(({ wanted }) => wanted))]);
     writing = { openings, nowMs, refused };
+    // One that is refused takes the others' with it, until they are written anew.
+    if (earned.some(({ source }) => !isSame(source, earned[0]?.source))) settle();
   };
+
+  /** The grants of an opening as they are to be written, each for as long as the longest of all says. */
+  const plannedFor = ({ source, door }: Opening, planned: GrantBook): Grant[] =>
+    (endpoints.get(door) ?? []).map(({ protocol, port }) =>
+      planned.find(source, protocol, port)?.grant
+    ).filter((grant) => grant !== undefined);
 
   const settle = () => {
     if (writing === undefined) return;
     const { openings, nowMs, refused } = writing;
     writing = undefined;
-    const refusals = refused();
+    const refusals = new Map(refused().map(({ grant, error }) => [grant, error]));
     for (const { opening: { source, door, user }, wanted } of openings) {
-      const refusal = refusals.find((one) => wanted.includes(one.grant));
+      const refusal = wanted.map((grant) => refusals.get(grant)).find((error) =>
+        error !== undefined
+      );
       // A grant that was not answered may stand: then it ends, and has to be written anew where the
       // table is taken away.
-      const unanswered = refusal?.error instanceof UnansweredError;
-      for (const one of wanted) {
-        const isRefused = refusals.some((other) => other.grant === one);
-        if (unanswered) book.add(one, nowMs);
-        else if (!isRefused) book.add(one, nowMs, door);
+      const unanswered = refusal instanceof UnansweredError;
+      for (const grant of wanted) {
+        if (unanswered) book.add(grant, nowMs);
+        else if (!refusals.has(grant)) book.add(grant, nowMs, door);
       }
       const fields = {
         source: formatAddress(source),
@@ -134,7 +155,7 @@ export function createGranter(options: GranterOptions): Granter {
       counts.failed++;
       if (!throttles.error.admit(nowMs)) continue;
       const event = unanswered ? "grant unconfirmed" : "grant failed";
-      later(() => log("error", event, { ...fields, reason: refusal.error.message }));
+      later(() => log("error", event, { ...fields, reason: refusal.message }));
     }
   };
 
@@ -214,6 +235,11 @@ export function createGranter(options: GranterOptions): Granter {
 /** Worked out once, since who knocked waits for it. */
 function endpointsByDoor({ doors }: Config): ReadonlyMap<Door, readonly Endpoint[]> {
   return new Map(doors.map((door) => [door, endpointsOf(door.opens)]));
+}
+
+function isSame(a: Readonly<Source>, b: Readonly<Source> | undefined): boolean {
+  return a.family === b?.family && a.word0 === b.word0 && a.word1 === b.word1 &&
+    a.word2 === b.word2 && a.word3 === b.word3;
 }
 
 function userField(user: string | undefined): Fields {

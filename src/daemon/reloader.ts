@@ -123,7 +123,8 @@ export function createReloader(options: ReloaderOptions): Reloader {
     },
 
     get dueMs() {
-      return preparing ? Infinity : refreshAtMs;
+      if (preparing) return Infinity;
+      return asked ? -Infinity : refreshAtMs;
     },
 
     ask() {

@@ -1,5 +1,4 @@
-// The locks of a configuration's doors. One of a door that stays the same goes on as it is, but with the
-// share of the processor's time that there is for it now.
+// The locks of a configuration's doors. One of a door that stays the same goes on as it is.
 
 import type { Door } from "../config/config.ts";
 import { ROTATING_HMACS_PER_SECOND_MAX } from "../limits.ts";
@@ -26,34 +25,38 @@ export interface LocksOptions {
   readonly previous?: LockedDoors | undefined;
 }
 
-/** Locks for the doors whose sequences change. */
+/** Locks for the doors whose sequences change. Those of the configuration before are as they were. */
 export function createLocks(
   { doors, previous, ...shared }: LocksOptions,
 ): ReadonlyMap<number, Lock> {
   const locks = new Map<number, Lock>();
-  const rotating = doors.filter(({ knock }) => knock.kind === "rotating").length;
-  const hmacsPerSecondMax = Math.ceil(ROTATING_HMACS_PER_SECOND_MAX / rotating);
   doors.forEach((door, index) => {
     const before = previous?.doors.findIndex((other) => sameKnock(other, door)) ?? -1;
-    const lock = previous?.locks.get(before) ?? lockOf(door, { ...shared, hmacsPerSecondMax });
-    if (lock instanceof RotatingLock) lock.setBudget(hmacsPerSecondMax);
+    const lock = previous?.locks.get(before) ?? lockOf(door, shared);
     if (lock !== undefined) locks.set(index, lock);
   });
   return locks;
 }
 
-interface Shared extends Pick<LocksOptions, "crypto" | "key" | "keyring"> {
-  /** Each rotating door's share of the processor's time. */
-  readonly hmacsPerSecondMax: number;
+/** Gives each rotating door of a configuration that is in use from now on its share of HMACs. */
+export function shareBudget(locks: ReadonlyMap<number, Lock>): void {
+  const rotating = [...locks.values()].filter((lock) => lock instanceof RotatingLock);
+  for (const lock of rotating) {
+    lock.setBudget(Math.ceil(ROTATING_HMACS_PER_SECOND_MAX / rotating.length));
+  }
 }
+
+type Shared = Pick<LocksOptions, "crypto" | "key" | "keyring">;
 
 function lockOf(
   { name: door, knock, withinMs }: Door,
-  { crypto, key, keyring, hmacsPerSecondMax }: Shared,
+  { crypto, key, keyring }: Shared,
 ): Lock | undefined {
   switch (knock.kind) {
-    case "rotating":
+    case "rotating": {
+      const hmacsPerSecondMax = ROTATING_HMACS_PER_SECOND_MAX;
       return new RotatingLock({ ...knock, crypto, door, withinMs, key, hmacsPerSecondMax });
+    }
     case "encrypted":
       return new EncryptedLock({
         crypto,

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { LogLevel, Milliseconds } from "../../../src/config/config.ts";
 import { parseFlags } from "../../../src/config/flags.ts";
-import { ERRNO, KernelError } from "../../../src/errors.ts";
+import { ERRNO, KernelError, TransactionError } from "../../../src/errors.ts";
 import {
   BATCH_PACKETS,
   COPIES_MAX,
@@ -110,9 +110,37 @@ Deno.test("handleBatch() carries all grants of a batch in one transaction, of bo
   copies.push(copy(...sources.flatMap(knocks)));
   takeDone();
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(takeDone(), ["held 0", "copies 6", "admit 3", "transaction of 9"]);
+  assert.deepEqual(takeDone(), ["held 0", "copies 6", "admit 3", "transaction of 9", "ack"]);
   gatekeeper.tick(0);
   assert.deepEqual(events("granted").map(({ source }) => source), sources);
+});
+
+Deno.test("handleBatch() lets go after the rest of a refused transaction is written, where others wait for it", () => {
+  const { gatekeeper, held, copies, copy, takeDone, events } = setUp({
+    settle() {
+      throw new TransactionError(new KernelError("add elements", ERRNO.ENFILE), new Set([0]));
+    },
+  });
+  held.push([queued(1)]);
+  copies.push(copy(...knocks("198.51.100.1"), ...knocks("198.51.100.2")));
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["held 1", "copies 4", "admit 2", "transaction of 6", "ack", "transaction of 3", "ack"],
+    "accept 1",
+  ]);
+  gatekeeper.tick(0);
+  assert.equal(events("grant failed").length, 2);
+});
+
+Deno.test("handleBatch() writes a grant once, however often its sequence is completed in a batch", () => {
+  const { gatekeeper, copies, copy, takeDone, events } = setUp();
+  copies.push(copy(...Array.from({ length: 100 }, () => knocks()).flat()));
+  takeDone();
+  while (gatekeeper.handleBatch(at(0)));
+  assert.equal(takeDone().filter((what) => what === "transaction of 3").length, 1);
+  gatekeeper.tick(0);
+  assert.equal(events("granted").length, 1);
 });
 
 Deno.test("handleBatch() reads one batch of copies where nothing is held, and gives no verdict", () => {

@@ -113,6 +113,22 @@ Deno.test("a grant without an answer may stand: every port of the door is rememb
   assert.equal(gatekeeper.openGrants(0).length, 5);
 });
 
+Deno.test("of two doors that one knock opens, the longer one says how long, whichever comes first", () => {
+  const steps = ["tcp/7000", "tcp/8000"] as const;
+  const long = plainDoor({ name: "long", steps, timeoutMs: 60_000 as Milliseconds });
+  const short = plainDoor({ name: "short", steps: [...steps], timeoutMs: 5_000 as Milliseconds });
+  for (const doors of [[long, short], [short, long]]) {
+    const { gatekeeper, copies, copy, takeDone, events } = setGatekeeper(configOf({ doors }));
+    copies.push(copy(syn(7000), syn(8000)));
+    takeDone();
+    gatekeeper.handleBatch(at(0));
+    assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 2", "transaction of 3"]);
+    assert.deepEqual(gatekeeper.openGrants(0).map(({ timeoutMs }) => timeoutMs), [60_000]);
+    gatekeeper.tick(0);
+    assert.equal(events("granted").length, 2);
+  }
+});
+
 Deno.test("a grant is written anew at once where another door earns it, or it may not stand", () => {
   const other = plainDoor({ name: "other", opens: ["tcp/22"], steps: ["tcp/7100", "udp/8100"] });
   const doors = [wide, { ...other, opens: wide.opens, timeoutMs: wide.timeoutMs }];
