@@ -81,6 +81,8 @@ const SYMBOLS = {
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   /** `int getsockopt(int sockfd, int level, int optname, void *optval, socklen_t *optlen)` */
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  /** `int sched_setscheduler(pid_t pid, int policy, const struct sched_param *param)` */
+  sched_setscheduler: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   /** `int shutdown(int sockfd, int how)` */
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   /** `ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)` */

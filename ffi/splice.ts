@@ -11,13 +11,16 @@ const STDIN = 0;
 const STDOUT = 1;
 const S_IFIFO = 0o010000;
 const F_SETPIPE_SZ = 1031;
-/** ssh writes 128 KiB at once. More would use up what one user's pipes may hold: pipe-user-pages-soft. */
-const PIPE_BYTES = 256 * 1024;
+/** All pipes of one user may hold 64 MiB, then further ones get a page or two: pipe-user-pages-soft. */
+const PIPE_BYTES = 512 * 1024;
 /** More than any pipe holds. */
 const SPLICE_BYTES = 1024 * 1024;
 /** What a pipe with any room takes at once: limits.h. */
 const PIPE_BUF = 4096;
 const SPLICE_F_MOVE_NONBLOCK = 1 | 2;
+const SCHED_BATCH = 3;
+/** struct sched_param: sched_priority i32. */
+const NO_PRIORITY = new Uint8Array(4);
 const AF_INET = 2;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
 const IPPROTO_TCP = 6;
@@ -93,6 +96,9 @@ export function pipeConnection(socket: number): PipedConnection {
   // ssh writes 128 KiB at once, twice what a pipe takes: with room for it sending is faster (measured; a
   // larger output made nothing faster). Who has too many pipes is refused, which does no harm.
   libc().fcntl_int(STDIN, F_SETPIPE_SZ, PIPE_BYTES);
+  // sched(7): being woken does not take the processor from who has it. Otherwise it would from ssh at each
+  // of its writes; so what is moved is more at once, where the processors are busy.
+  libc().sched_setscheduler(0, SCHED_BATCH, NO_PRIORITY);
   const chunk = new Uint8Array(PIPE_BUF);
   const bytes = new Uint8Array(PLACES * POLLFD_BYTES);
   const view = new DataView(bytes.buffer);
