@@ -88,6 +88,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     knock: createThrottle(LINES_PER_SECOND),
     decoy: createThrottle(LINES_PER_SECOND),
     replay: createThrottle(LINES_PER_SECOND),
+    granted: createThrottle(LINES_PER_SECOND),
     error: createThrottle(LINES_PER_SECOND),
   };
   const refusedSyns = createRefusalCount(kernel);

@@ -25,7 +25,7 @@ export interface GranterOptions {
   readonly log: Log;
   /** Takes a log line that can wait until no packet does. */
   readonly later: (line: () => void) => void;
-  readonly throttles: Readonly<Record<"replay" | "error", Throttle>>;
+  readonly throttles: Readonly<Record<"replay" | "error" | "granted", Throttle>>;
 }
 
 export interface Granter {
@@ -86,6 +86,18 @@ export function createGranter(options: GranterOptions): Granter {
       return { source, protocol, port, timeoutMs: Math.max(door.timeoutMs, leftMs) };
     });
 
+  const tellGranted = ({ source, door, user }: Opening) => {
+    later(() =>
+      log("info", "granted", {
+        source: formatAddress(source),
+        door: door.name,
+        ...userField(user),
+        ...portFields(endpointsOf(door.opens)),
+        timeoutMs: door.timeoutMs,
+      })
+    );
+  };
+
   /** Has the same sequence just opened the same? Those that use something up never have. */
   const isRepeated = (
     { source, door, line, timeStep }: Opening,
@@ -106,7 +118,10 @@ export function createGranter(options: GranterOptions): Granter {
     const find: GrantBook["find"] = (...key) => planned.find(...key) ?? book.find(...key);
     const earned: Opening[] = [];
     for (const opening of admitted) {
-      if (isRepeated(opening, find, nowMs)) continue;
+      if (isRepeated(opening, find, nowMs)) {
+        if (throttles.granted.admit(nowMs)) tellGranted(opening);
+        continue;
+      }
       for (const grant of grantsOf(opening, find, nowMs)) planned.add(grant, nowMs, opening.door);
       earned.push(opening);
     }
@@ -130,7 +145,8 @@ export function createGranter(options: GranterOptions): Granter {
     const { openings, nowMs, refused } = writing;
     writing = undefined;
     const refusals = new Map(refused().map(({ grant, error }) => [grant, error]));
-    for (const { opening: { source, door, user }, wanted } of openings) {
+    for (const { opening, wanted } of openings) {
+      const { source, door, user } = opening;
       const refusal = wanted.map((grant) => refusals.get(grant)).find((error) =>
         error !== undefined
       );
@@ -141,21 +157,17 @@ export function createGranter(options: GranterOptions): Granter {
         if (unanswered) book.add(grant, nowMs);
         else if (!refusals.has(grant)) book.add(grant, nowMs, door);
       }
-      const fields = {
-        source: formatAddress(source),
-        door: door.name,
-        ...userField(user),
-        ...portFields(wanted),
-      };
       if (refusal === undefined) {
         counts.granted++;
-        later(() => log("info", "granted", { ...fields, timeoutMs: door.timeoutMs }));
+        tellGranted(opening);
         continue;
       }
       counts.failed++;
       if (!throttles.error.admit(nowMs)) continue;
       const event = unanswered ? "grant unconfirmed" : "grant failed";
-      later(() => log("error", event, { ...fields, reason: refusal.message }));
+      const fields = { source: formatAddress(source), door: door.name, ...userField(user) };
+      const { message: reason } = refusal;
+      later(() => log("error", event, { ...fields, ...portFields(wanted), reason }));
     }
   };
 
