@@ -49,7 +49,7 @@ export interface Granter {
   openGrants(nowMs: number): Grant[];
   /** Is there a grant for a TCP port whose end was not taken yet? */
   isGranted(source: Readonly<Source>, port: number): boolean;
-  /** Openings, by what became of them. */
+  /** Openings, by what became of them; those that repeat one are not counted. */
   readonly counts: Readonly<Record<"granted" | "replayed" | "failed", number>>;
 }
 
@@ -98,7 +98,10 @@ export function createGranter(options: GranterOptions): Granter {
     );
   };
 
-  /** Has the same sequence just opened the same? Those that use something up never have. */
+  /**
+   * Has the same sequence just opened the same? Those that use something up never have. A door's grants
+   * are written together, so the first one tells of all.
+   */
   const isRepeated = (
     { source, door, line, timeStep }: Opening,
     find: GrantBook["find"],
@@ -118,7 +121,8 @@ export function createGranter(options: GranterOptions): Granter {
     const find: GrantBook["find"] = (...key) => planned.find(...key) ?? book.find(...key);
     const earned: Opening[] = [];
     for (const opening of admitted) {
-      if (isRepeated(opening, find, nowMs)) {
+      if (isRepeated(opening, planned.find, nowMs)) continue; // told with the one that it repeats
+      if (isRepeated(opening, book.find, nowMs)) {
         if (throttles.granted.admit(nowMs)) tellGranted(opening);
         continue;
       }

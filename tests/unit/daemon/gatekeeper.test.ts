@@ -140,6 +140,26 @@ Deno.test("handleBatch() writes a grant once, however often its sequence is comp
   while (gatekeeper.handleBatch(at(0)));
   assert.equal(takeDone().filter((what) => what === "transaction of 3").length, 1);
   gatekeeper.tick(0);
+  assert.equal(events("granted").length, 1);
+});
+
+Deno.test("handleBatch() tells nobody of a grant that the kernel refused, however often it is earned in a batch", () => {
+  const { gatekeeper, copies, copy, events } = setUp({
+    settle() {
+      throw new KernelError("add elements", ERRNO.ENFILE);
+    },
+  });
+  copies.push(copy(...knocks(), ...knocks()));
+  while (gatekeeper.handleBatch(at(0)));
+  gatekeeper.tick(0);
+  assert.deepEqual([events("granted").length, events("grant failed").length], [0, 1]);
+});
+
+Deno.test("handleBatch() bounds the lines of a sequence that is completed again and again", () => {
+  const { gatekeeper, copies, copy, events } = setUp();
+  for (let count = 0; count < 100; count++) copies.push(copy(...knocks()));
+  while (gatekeeper.handleBatch(at(0)));
+  gatekeeper.tick(0);
   assert.equal(events("granted").length, 1 + LINES_PER_SECOND);
 });
 

@@ -23,6 +23,7 @@ import {
   plainDoor,
   rotatingDoor,
 } from "../../support/configs.ts";
+import { countingCrypto } from "../../support/counting_crypto.ts";
 import { ipv4, ipv6, syn } from "../../support/naive_machine.ts";
 
 const KEY = [0x03020100, 0x87060504] as const;
@@ -33,19 +34,6 @@ const AWAY = ipv6(0x20010db8, 0, 0, 1);
 /** Ciphers of node:crypto are resources that live as long as the process. */
 const test = (name: string, fn: () => void | Promise<void>) =>
   Deno.test({ name, fn, sanitizeResources: false });
-
-/** The real one, that counts what is meant to be slow. */
-function countingCrypto(): KnockCrypto & { derived: number } {
-  const crypto = {
-    ...nodeCrypto,
-    derived: 0,
-    scrypt(...question: Parameters<KnockCrypto["scrypt"]>) {
-      crypto.derived++;
-      return nodeCrypto.scrypt(...question);
-    },
-  };
-  return crypto;
-}
 
 /** What `pk secret` makes costs no time, unlike a passphrase. */
 const users = [{
@@ -85,14 +73,7 @@ test("createLocks() keeps the locks of doors that stay, wherever they stand now"
 });
 
 test("shareBudget() shares the HMACs of a second among the rotating doors that there are now", () => {
-  let hmacs = 0;
-  const crypto: KnockCrypto = {
-    ...nodeCrypto,
-    hmacSha256(key) {
-      const hmac = nodeCrypto.hmacSha256(key);
-      return (message) => (hmacs++, hmac(message));
-    },
-  };
+  const crypto = countingCrypto();
   const keyring = new Keyring(crypto);
   const four = ["admin", "b", "c", "d"].map((name) => rotatingDoor({ name }));
   const nextLocks = (doors: readonly Door[], previous?: LockedDoors) => ({
@@ -103,7 +84,7 @@ test("shareBudget() shares the HMACs of a second among the rotating doors that t
   let sent = 0;
   /** What the first door spends on a crowd of forged sources that knock twice each. */
   const spent = ({ locks }: LockedDoors) => {
-    hmacs = 0;
+    crypto.hmacs = 0;
     nowMs += 60_000;
     for (let nth = 0; nth < 10_000; nth++) {
       const source = ipv4(++sent);
@@ -112,7 +93,7 @@ test("shareBudget() shares the HMACs of a second among the rotating doors that t
         locks.get(0)?.step(packet, { nowMs, unixMs: UNIX_MS });
       }
     }
-    return hmacs;
+    return crypto.hmacs;
   };
   // A burst is what comes in 0.2 s, of which a quarter is kept for attempts under way.
   const about = (found: number, expected: number) =>

@@ -6,10 +6,10 @@ import fc from "fast-check";
 import type { Port } from "../../../src/config/config.ts";
 import { Secret } from "../../../src/config/secret.ts";
 import { nodeCrypto } from "../../../src/crypto/node_crypto.ts";
-import type { KnockCrypto } from "../../../src/knock/crypto.ts";
 import { RotatingLock, type RotatingLockOptions } from "../../../src/knock/rotating_lock.ts";
 import { rotatingSequence } from "../../../src/knock/rotating_sequence.ts";
 import type { PacketHeader, Source } from "../../../src/packet/header.ts";
+import { countingCrypto } from "../../support/counting_crypto.ts";
 import { ipv4, ipv6, syn } from "../../support/naive_machine.ts";
 
 const STEP_MS = 30_000;
@@ -32,14 +32,7 @@ function sequenceAt(timeStep: number, source: Source | undefined = ALICE): numbe
 
 /** A lock with a clock, and clients whose packets are all new. */
 function scene(options: Partial<RotatingLockOptions> = {}) {
-  let hmacs = 0;
-  const crypto: KnockCrypto = {
-    ...nodeCrypto,
-    hmacSha256(key) {
-      const hmac = nodeCrypto.hmacSha256(key);
-      return (message) => (hmacs++, hmac(message));
-    },
-  };
+  const crypto = countingCrypto();
   const lock = new RotatingLock({
     ...parameters,
     crypto,
@@ -81,8 +74,8 @@ function scene(options: Partial<RotatingLockOptions> = {}) {
     knockAll: (ports: readonly number[], source?: Source, fields?: Partial<PacketHeader>) =>
       ports.map((port) => knock(port, source, fields)?.stage ?? 0),
     takeHmacs() {
-      const taken = hmacs;
-      hmacs = 0;
+      const taken = crypto.hmacs;
+      crypto.hmacs = 0;
       return taken;
     },
   };
