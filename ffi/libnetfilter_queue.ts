@@ -17,6 +17,8 @@ const SYMBOLS = {
   nfq_nlmsg_cfg_put_qmaxlen: { parameters: ["buffer", "u32"], result: "void" },
   /** `void nfq_nlmsg_verdict_put(struct nlmsghdr *nlh, int id, int verdict)` */
   nfq_nlmsg_verdict_put: { parameters: ["buffer", "i32", "i32"], result: "void" },
+  /** `void nfq_nlmsg_verdict_put_mark(struct nlmsghdr *nlh, uint32_t mark)` */
+  nfq_nlmsg_verdict_put_mark: { parameters: ["buffer", "u32"], result: "void" },
   /** `void mnl_attr_put_u32(struct nlmsghdr *nlh, uint16_t type, uint32_t data)`, through libmnl */
   mnl_attr_put_u32: { parameters: ["buffer", "u16", "u32"], result: "void" },
 } as const;
@@ -33,6 +35,11 @@ export const libnetfilterQueue = once(() =>
 
 const MESSAGE_BYTES = 256;
 const NF_ACCEPT = 1;
+/**
+ * Where the id stands in a verdict: after nlmsghdr (16 bytes), nfgenmsg (4), nlattr (4) and the verdict
+ * (be32) of nfqnl_msg_verdict_hdr.
+ */
+const VERDICT_ID = 28;
 
 export interface QueueConfig {
   /** How much of a packet comes along: NFQNL_COPY_*, and the bytes at most. */
@@ -66,10 +73,31 @@ export function encodeQueueBind(
 export function acceptEncoder(queueNumber: number): (lastId: number) => Uint8Array<ArrayBuffer> {
   const lib = libnetfilterQueue();
   const message = new Uint8Array(MESSAGE_BYTES);
-  return (lastId) => {
-    lib.nfq_nlmsg_put(message, NFQNL_MSG.NFQNL_MSG_VERDICT_BATCH, queueNumber);
-    lib.nfq_nlmsg_verdict_put(message, lastId | 0, NF_ACCEPT);
-    return message.subarray(0, length(message));
+  lib.nfq_nlmsg_put(message, NFQNL_MSG.NFQNL_MSG_VERDICT_BATCH, queueNumber);
+  lib.nfq_nlmsg_verdict_put(message, 0, NF_ACCEPT);
+  return encoderOf(message);
+}
+
+/** An encoder of verdicts: accepts one packet, with this mark. The bytes are reused. */
+export function acceptMarkedEncoder(
+  queueNumber: number,
+  mark: number,
+): (id: number) => Uint8Array<ArrayBuffer> {
+  const lib = libnetfilterQueue();
+  const message = new Uint8Array(MESSAGE_BYTES);
+  lib.nfq_nlmsg_put(message, NFQNL_MSG.NFQNL_MSG_VERDICT, queueNumber);
+  lib.nfq_nlmsg_verdict_put(message, 0, NF_ACCEPT);
+  lib.nfq_nlmsg_verdict_put_mark(message, mark);
+  return encoderOf(message);
+}
+
+/** Only the packet's id is written anew: somebody waits for it. */
+function encoderOf(message: Uint8Array<ArrayBuffer>): (id: number) => Uint8Array<ArrayBuffer> {
+  const encoded = message.subarray(0, length(message));
+  const view = new DataView(message.buffer);
+  return (id) => {
+    view.setUint32(VERDICT_ID, id);
+    return encoded;
   };
 }
 

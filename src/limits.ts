@@ -97,7 +97,16 @@ export const QUEUE_LENGTH_MAX = 8_192;
 /** Receive buffer of the queue's socket, for the messages of so many packets. */
 export const QUEUE_BUFFER_BYTES = 16 * 1024 * 1024;
 
-/** Bytes for the message of one held packet: what the kernel says of it, nothing of itself. */
+/**
+ * How often the queue is read for somebody who has completed a sequence alone, to be let in before the
+ * grant is written: some 50 us, in which a client sends a SYN after the last knock.
+ */
+export const LET_IN_TRIES = 24;
+
+/** Bytes of a held packet that come along: more than the headers of all but strange ones take. */
+export const HELD_COPY_RANGE_BYTES = 128;
+
+/** Bytes for the message of one held packet: the copied range and what the kernel says of it. */
 export const HELD_MESSAGE_BYTES = 512;
 
 /** Receive buffer for copies of knocks: about 200 ms of a flood of 150,000 a second. */
@@ -112,7 +121,10 @@ export const BATCH_PACKETS = 256;
 /** How long a turn may last before signals and log lines get theirs. */
 export const TURN_MS = 100;
 
-/** How long copies are collected before they are read, while nothing is held. */
+/** Copies in one turn that are a flood: 10,000 a second. */
+export const FLOOD_COPIES = 1_000;
+
+/** How long copies are collected in a flood before they are read, while nothing is held. */
 export const COLLECT_MS = 1;
 
 /** How long to stay awake for the next packet: longer than clients leave between knocks. */

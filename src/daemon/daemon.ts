@@ -1,9 +1,9 @@
 // The daemon: copies → parse → step → grants → what was held goes on, one turn after the other, until
 // a signal.
 //
-// **Invariant:** what is held is let go only after every copy made before it was read and the kernel
-// was given the grants they earned, which it carries out at once; and it is let go whatever happens to
-// those grants.
+// **Invariant:** what is held is let in when its source is about to have a grant, or let go after every
+// copy made before it was read and the kernel was given the grants they earned, which it carries out at
+// once; and it is let go whatever happens to those grants.
 // **Invariant:** a new configuration takes effect as a whole, or not at all.
 
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
@@ -12,9 +12,10 @@ import { openWaiter } from "../../ffi/wait.ts";
 import { type Config, endpointsOf } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
 import { formsOf, install, isOwned, shut } from "../firewall/firewall.ts";
+import { LET_IN_MARK } from "../firewall/ruleset.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
-import { COLLECT_MS, GARBAGE_MS, LINGER_MS, TURN_MS } from "../limits.ts";
+import { COLLECT_MS, FLOOD_COPIES, GARBAGE_MS, LINGER_MS, TURN_MS } from "../limits.ts";
 import { openConversation } from "../netlink/conversation.ts";
 import { createAdmission } from "./admission.ts";
 import { readCounter } from "./counter.ts";
@@ -64,7 +65,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   using doors = createDoors(randomKey(), log);
   using socket = openNftablesSocket();
   const kernel = openConversation(socket);
-  using queue = bindQueue(config.queueNumber);
+  using queue = bindQueue(config.queueNumber, LET_IN_MARK);
   using copies = bindLogGroup(config.queueNumber);
   using waiter = openWaiter();
   // Watched from before the table is there, so that no change is missed.
@@ -123,12 +124,16 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     );
     await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
+    const { copied } = gatekeeper;
     do {
-      keepTable();
       // In a flood copies are collected: only held packets are urgent, and to be woken for each copy
       // would cost the sender's processor as much as the copy.
-      while (drain(turnEndMs) && performance.now() < turnEndMs) waiter.lingerForFirst(COLLECT_MS);
-    } while (performance.now() < turnEndMs && waiter.linger(LINGER_MS));
+      while (drain(turnEndMs) && gatekeeper.copied - copied >= FLOOD_COPIES) {
+        if (performance.now() >= turnEndMs) break;
+        waiter.lingerForFirst(COLLECT_MS);
+      }
+      keepTable();
+    } while (performance.now() < turnEndMs && linger());
     tick();
     if (performance.now() >= collectAtMs) {
       collectGarbage();
@@ -162,6 +167,17 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       if (performance.now() >= endMs) break;
     }
     return any;
+  }
+
+  /**
+   * Waits a little for the next packet. Somebody may be between two knocks: what was not used for some
+   * milliseconds is no longer in the processor's caches, so it is used every millisecond.
+   */
+  function linger(): boolean {
+    for (let ms = 0; ms < LINGER_MS; ms++) {
+      if (waiter.linger(1) || gatekeeper.handleBatch(now())) return true;
+    }
+    return false;
   }
 
   function tick(): void {

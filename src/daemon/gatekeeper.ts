@@ -1,20 +1,22 @@
 // The copies of knocks, and what waits for them: parse each copy, step the machine, write the grants
 // of a batch in one transaction; then what was held goes on. All else waits for a quiet moment.
+//
+// **Invariant:** when a batch is handled, no packet that was read is held any more.
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
-import type { Config, Door } from "../config/config.ts";
+import type { Config, Door, Endpoint } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { Effect, KnockMachine } from "../knock/machine.ts";
 import { PROTOCOL } from "../knock/rules.ts";
-import { COPIES_MAX, LINES_PER_SECOND } from "../limits.ts";
+import { COPIES_MAX, LET_IN_TRIES, LINES_PER_SECOND } from "../limits.ts";
 import type { Conversation } from "../netlink/conversation.ts";
 import { decodeLogMessage, emptyLoggedPacket, LOGGED } from "../nflog/log_message.ts";
 import { decodePacketMessage, emptyQueuedPacket, QUEUE } from "../nfqueue/packet_message.ts";
 import { formatAddress } from "../packet/address.ts";
-import { emptyHeader, type PacketHeader, type Source } from "../packet/header.ts";
+import { emptyHeader, isSameSource, type PacketHeader, type Source } from "../packet/header.ts";
 import { isKnock, PARSE_NAMES } from "../packet/outcome.ts";
 import { parsePacket } from "../packet/parse.ts";
 import type { Admission, Opening } from "./admission.ts";
@@ -32,7 +34,7 @@ type Batch = "receive" | "view" | "capacity" | "messageBytes" | "messageLength";
 export interface GatekeeperOptions {
   readonly config: Config;
   readonly kernel: Conversation;
-  readonly queue: Pick<PacketQueue, Exclude<Batch, "capacity"> | "accept">;
+  readonly queue: Pick<PacketQueue, Exclude<Batch, "capacity"> | "accept" | "acceptMarked">;
   readonly copies: Pick<PacketLog, Batch>;
   readonly log: Log;
   /** Made of the configuration's doors. */
@@ -47,9 +49,9 @@ export interface Gatekeeper {
   /** Grants that stand in the kernel already. */
   adopt(grants: readonly Grant[], nowMs: number): void;
   /**
-   * Reads what is held, a batch at most, then the copies: all of them where something is held, since
-   * the knocks it waits for are among them, else a batch. False when nothing was there: then it has
-   * read what the kernel said of the grants.
+   * Reads a batch of copies at most, what is held, a batch at most, and where something is held all
+   * copies, since the knocks it waits for are among them. False when nothing was there: then it has read
+   * what the kernel said of the grants.
    */
   handleBatch(time: EventTime): boolean;
   /**
@@ -69,10 +71,23 @@ export interface Gatekeeper {
   counters(): Fields;
 }
 
+/** A packet that is held. */
+interface Waiting {
+  readonly id: number;
+  /**
+   * Of a SYN. Undefined of a datagram, which may be part of something established and then does not come
+   * to `gate`; where its headers did not come along; and where it bears a mark, which must not be lost.
+   */
+  readonly from: Readonly<Source> | undefined;
+  readonly port: number;
+  isLetIn: boolean;
+}
+
 export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   const { kernel, queue, copies, log, admit } = options;
   let { config, machine } = options;
   const held = emptyQueuedPacket();
+  const heldHeader = emptyHeader();
   const copy = emptyLoggedPacket();
   const header = emptyHeader();
   const parsed = new Float64Array(PARSE_NAMES.length);
@@ -98,12 +113,26 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   /** The number that the next copy will have if none is lost. */
   let nextSequence: number | undefined;
 
+  /** What is held and was read. */
+  let waiting: Waiting[] = [];
   /** Sequences that the copies of this batch completed. */
   let openings: Opening[] = [];
   /** Lines to be written when no packet waits for it. */
   let lines: (() => void)[] = [];
   const later = (line: () => void) => void lines.push(line);
-  const granter = createGranter({ config, kernel, admit, log, later, throttles });
+  const letIn = (source: Readonly<Source>, endpoints: readonly Endpoint[], nowMs: number) => {
+    // Who connects at once after the last knock is there by now, or will be in a moment.
+    for (let tries = 0; waiting.length === 0 && tries < LET_IN_TRIES; tries++) takeHeld();
+    for (const packet of waiting) {
+      if (packet.from === undefined || packet.isLetIn || !isSameSource(packet.from, source)) {
+        continue;
+      }
+      const { port } = packet;
+      if (!endpoints.some((one) => one.protocol === "tcp" && one.port === port)) continue;
+      packet.isLetIn = tryVerdict(() => queue.acceptMarked(packet.id), nowMs);
+    }
+  };
+  const granter = createGranter({ config, kernel, admit, letIn, log, later, throttles });
 
   const countLoss = () => {
     const lost = nextSequence === undefined ? 0 : (copy.sequence - nextSequence) >>> 0;
@@ -171,8 +200,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     return wentWell;
   };
 
-  /** Reads copies, a batch or all that are there. @returns how many. */
-  const takeCopies = (all: boolean, time: EventTime): number => {
+  /** Reads copies, a batch or all that are there. */
+  const takeCopies = (all: boolean, time: EventTime): { read: number; wentWell: boolean } => {
     let read = 0;
     for (;;) {
       const count = copies.receive();
@@ -180,7 +209,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
       // A kernel that refuses or does not answer takes time, which what is held must not wait for.
       const wentWell = handleCopies(count, time);
       // Fewer than a batch: at that moment no other was there.
-      if (!all || !wentWell || count < copies.capacity || read >= COPIES_MAX) return read;
+      const isLast = !all || count < copies.capacity || read >= COPIES_MAX;
+      if (isLast || !wentWell) return { read, wentWell };
     }
   };
 
@@ -201,28 +231,45 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     }
   };
 
-  /** Reads what is held: how many, and the id of the last one. */
-  const takeHeld = (): { count: number; lastId: number | undefined } => {
-    let lastId: number | undefined;
+  /** Reads what is held, a batch at most. @returns how many. */
+  const takeHeld = (): number => {
     const count = queue.receive();
     for (let index = 0; index < count; index++) {
       const offset = index * queue.messageBytes;
       const length = Math.min(queue.messageLength(index), queue.messageBytes);
       if (decodePacketMessage(queue.view, offset, length, held) === QUEUE.packet) {
-        lastId = held.id;
         counts.held++;
+        const { view } = queue;
+        const outcome = parsePacket(view, held.payloadOffset, held.payloadLength, heldHeader);
+        const isSyn = isKnock(outcome) && heldHeader.protocol === PROTOCOL.tcp;
+        waiting.push({
+          id: held.id,
+          from: isSyn && held.mark === 0 ? sourceOf(heldHeader) : undefined,
+          port: heldHeader.destinationPort,
+          isLetIn: false,
+        });
       } else counts.undecoded++;
     }
-    return { count, lastId };
+    return count;
   };
 
-  const accept = (lastId: number, nowMs: number) => {
+  /** Lets go on what waits. */
+  const letGo = (nowMs: number) => {
+    const last = waiting.findLast(({ isLetIn }) => !isLetIn);
+    waiting = [];
+    if (last !== undefined) tryVerdict(() => queue.accept(last.id), nowMs);
+  };
+
+  /** Where it fails, the packets wait; the verdict of the next batch covers them, too. */
+  const tryVerdict = (give: () => void, nowMs: number): boolean => {
     try {
-      queue.accept(lastId);
+      give();
+      return true;
     } catch (cause) {
       if (!(cause instanceof KernelError)) throw cause;
-      // The packets wait; the verdict of the next batch covers them, too.
-      if (throttles.error.admit(nowMs)) log("error", "verdict failed", { reason: cause.message });
+      const { message: reason } = cause;
+      if (throttles.error.admit(nowMs)) log("error", "verdict failed", { reason });
+      return false;
     }
   };
 
@@ -238,11 +285,14 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
     },
 
     handleBatch(time) {
-      // What is held comes first: whatever it waits for was copied before it.
-      const { count: held, lastId } = takeHeld();
-      const read = takeCopies(lastId !== undefined, time);
-      // The grants stand: the kernel carries out what is sent to it before the call returns.
-      if (lastId !== undefined) accept(lastId, time.nowMs);
+      const { read, wentWell } = takeCopies(false, time);
+      const held = takeHeld();
+      if (waiting.length > 0) {
+        // Whatever it waits for was copied before it.
+        if (wentWell) takeCopies(true, time);
+        // The grants stand: the kernel carries out what is sent to it before the call returns.
+        letGo(time.nowMs);
+      }
       if (held > 0 || read > 0) return true;
       granter.settle();
       return false;

@@ -1,5 +1,5 @@
-// From completed sequences to grants: note what is used up, have the kernel write, and later, when
-// nobody waits for it, read what the kernel said, keep the book and tell.
+// From completed sequences to grants: note what is used up, let in who waits, have the kernel write,
+// and later, when nobody waits for it, read what the kernel said, keep the book and tell.
 //
 // **Invariant:** nothing is written before what it uses up is noted.
 
@@ -10,7 +10,7 @@ import type { Grant } from "../firewall/grant.ts";
 import { RENEWAL_MS } from "../limits.ts";
 import type { Conversation } from "../netlink/conversation.ts";
 import { formatAddress } from "../packet/address.ts";
-import type { Source } from "../packet/header.ts";
+import { isSameSource, type Source } from "../packet/header.ts";
 import type { Admission, Opening, Refused } from "./admission.ts";
 import { portFields } from "./fields.ts";
 import { createGrantBook, type GrantBook } from "./grant_book.ts";
@@ -22,6 +22,12 @@ export interface GranterOptions {
   readonly kernel: Conversation;
   /** Notes what is used up, before the grant. */
   readonly admit: Admission;
+  /** Lets in what is held of a source for these ports, before there are grants for it. */
+  readonly letIn: (
+    source: Readonly<Source>,
+    endpoints: readonly Endpoint[],
+    nowMs: number,
+  ) => void;
   readonly log: Log;
   /** Takes a log line that can wait until no packet does. */
   readonly later: (line: () => void) => void;
@@ -56,12 +62,14 @@ export interface Granter {
 /** Grants that were handed to the kernel, whose answer was not read yet. */
 interface Writing {
   readonly openings: readonly { readonly opening: Opening; readonly wanted: readonly Grant[] }[];
+  readonly count: number;
   readonly nowMs: number;
   refused(): { readonly grant: Grant; readonly error: Error }[];
 }
 
 export function createGranter(options: GranterOptions): Granter {
-  const { kernel, admit, log, later, throttles } = options;
+  const { kernel, admit, letIn, log, later, throttles } = options;
+  let { grantsMax } = options.config;
   let endpoints = endpointsByDoor(options.config);
   const book = createGrantBook();
   const counts = { granted: 0, replayed: 0, failed: 0 };
@@ -103,15 +111,31 @@ export function createGranter(options: GranterOptions): Granter {
    * are written together, so the first one tells of all.
    */
   const isRepeated = (
-    { source, door, line, timeStep }: Opening,
+    opening: Opening,
     find: GrantBook["find"],
     nowMs: number,
   ): boolean => {
+    const { source, door } = opening;
     const [first] = endpoints.get(door) ?? [];
-    if (first === undefined || line !== undefined || timeStep !== undefined) return false;
+    if (first === undefined || usesUp(opening)) return false;
     const standing = find(source, first.protocol, first.port);
     const renewalMs = Math.min(RENEWAL_MS, door.timeoutMs / 8);
     return standing?.door === door && nowMs - standing.notedMs < renewalMs;
+  };
+
+  /**
+   * To be held until the kernel has carried out a transaction is a third of the time that somebody waits
+   * who knocked alone. So it is not waited for, where nothing is used up and nothing can be seen that
+   * could refuse the grant. Where connections end with it, their next segment needs the grant already.
+   */
+  const letInAtOnce = (completed: readonly Opening[], nowMs: number) => {
+    if (completed.length > 1 && !isOfOneSource(completed)) return;
+    for (const opening of completed) {
+      const wanted = endpoints.get(opening.door) ?? [];
+      const hasRoom = book.size + (writing?.count ?? 0) + wanted.length <= grantsMax;
+      if (!hasRoom || usesUp(opening) || opening.door.onExpire !== "keep") continue;
+      letIn(opening.source, wanted, nowMs);
+    }
   };
 
   const grant = (admitted: readonly Opening[], nowMs: number) => {
@@ -132,10 +156,10 @@ export function createGranter(options: GranterOptions): Granter {
     if (earned.length === 0) return;
     const openings = earned.map((opening) => ({ opening, wanted: plannedFor(opening, planned) }));
     // Each once: the kernel refuses a transaction that writes one element too often.
-    const refused = tryWrite([...new Set(openings.flatMap(({ wanted }) => wanted))]);
-    writing = { openings, nowMs, refused };
+    const grants = [...new Set(openings.flatMap(({ wanted }) => wanted))];
+    writing = { openings, count: grants.length, nowMs, refused: tryWrite(grants) };
     // One that is refused takes the others' with it, until they are written anew.
-    if (earned.some(({ source }) => !isSame(source, earned[0]?.source))) settle();
+    if (!isOfOneSource(earned)) settle();
   };
 
   /** The grants of an opening as they are to be written, each for as long as the longest of all says. */
@@ -208,6 +232,7 @@ export function createGranter(options: GranterOptions): Granter {
 
   return {
     reload(config) {
+      ({ grantsMax } = config);
       endpoints = endpointsByDoor(config);
     },
 
@@ -216,6 +241,7 @@ export function createGranter(options: GranterOptions): Granter {
     },
 
     open(completed, nowMs) {
+      letInAtOnce(completed, nowMs);
       const failedBefore = counts.failed;
       const refusals = tryAdmit(completed);
       const admitted = completed.filter((opening, index) => {
@@ -253,9 +279,14 @@ function endpointsByDoor({ doors }: Config): ReadonlyMap<Door, readonly Endpoint
   return new Map(doors.map((door) => [door, endpointsOf(door.opens)]));
 }
 
-function isSame(a: Readonly<Source>, b: Readonly<Source> | undefined): boolean {
-  return a.family === b?.family && a.word0 === b.word0 && a.word1 === b.word1 &&
-    a.word2 === b.word2 && a.word3 === b.word3;
+/** Is the sequence, or its step, valid only once? */
+function usesUp({ line, timeStep }: Opening): boolean {
+  return line !== undefined || timeStep !== undefined;
+}
+
+function isOfOneSource(openings: readonly Opening[]): boolean {
+  const [first] = openings;
+  return first === undefined || openings.every(({ source }) => isSameSource(source, first.source));
 }
 
 function userField(user: string | undefined): Fields {

@@ -56,10 +56,13 @@ function openNetfilterSocket(): NetlinkSocket {
   }
 }
 
-/** @throws {HostError} when the number is taken. */
-export function bindQueue(queueNumber: number): PacketQueue {
+/**
+ * @param mark of packets that are let in.
+ * @throws {HostError} when the number is taken.
+ */
+export function bindQueue(queueNumber: number, mark: number): PacketQueue {
   try {
-    return openPacketQueue(queueNumber);
+    return openPacketQueue(queueNumber, mark);
   } catch (error) {
     // The kernel answers the same for a queue that is taken and for a missing capability, which
     // was asked before.

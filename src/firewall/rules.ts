@@ -13,6 +13,7 @@ import {
   fromType,
   limitedTo,
   loggedTo,
+  marked,
   notLoopback,
   overProtocol,
   type QueueKind,
@@ -25,6 +26,7 @@ import {
   tcpFlagsNot,
   toLocalAddress,
   toQueue,
+  unmark,
   unreachable,
   verdict,
 } from "../nftables/statement.ts";
@@ -32,6 +34,13 @@ import type { WatchList } from "./watch_list.ts";
 
 /** Prefix of the copies of what is refused; copies of knocks have none. */
 export const REFUSED_PREFIX = "refused";
+
+/**
+ * Set by the daemon's verdict on a SYN that it lets in before the grant for it is written. Only who has
+ * CAP_NET_ADMIN can mark a packet, and `gate`, which every such SYN comes to, takes the mark away before
+ * anybody else looks.
+ */
+export const LET_IN_MARK = 0x706b_696e;
 
 /** What begins a connection. */
 export const SYN = tcpFlags(["syn"], ["syn", "ack"]);
@@ -162,6 +171,8 @@ function gateRules({ protocols }: WatchList, refuse: Refusal): Statement[][] {
 function synRules(): Statement[][] {
   return [
     ...granted().map((source) => [SYN, source, verdict("accept")]),
+    // Held until its source had a right to the grant that is written at this moment.
+    [SYN, marked(LET_IN_MARK), unmark(), verdict("accept")],
     [SYN, verdict({ goto: "refuse" })],
   ];
 }

@@ -8,14 +8,16 @@
 //   hold:  a SYN to a guarded port without a grant: from a source that is either it waits for the daemon,
 //          so that the grant is there first; from others it goes to refuse. A datagram from
 //          others goes on, since it can be part of what is established
-//   guard (prerouting -150, before DNAT): packets to guarded ports go on when their connection is
+//   guard (prerouting -190, before DNAT): packets to guarded ports go on when their connection is
 //          established; others, to an address of this host, go to gate
-//   gate:  a SYN or a datagram needs a grant; other segments a connection that is older than pk
+//   gate:  a SYN or a datagram needs a grant, or a SYN the mark of one that the daemon lets in while it
+//          writes the grant; other segments a connection that is older than pk
 //   refuse: what may not come in is counted, some of it is copied, all is dropped
 //
 // What a configuration does not need is not there: with TCP alone nothing is asked about UDP.
 //
-// **Invariant:** only `gate` lets newcomers in. What the daemon says about held packets opens nothing.
+// **Invariant:** only `gate` lets newcomers in. That the daemon lets a held packet go on opens nothing;
+// with the mark it opens to this one packet.
 // **Invariant:** without the daemon, stopped or gone, nothing waits but SYNs and datagrams to guarded
 // ports.
 
@@ -38,13 +40,16 @@ export const TABLE_COMMENT = "pk/1";
 /** Before connection tracking (-200), which counts a second knock as part of a connection. */
 const WATCH_PRIORITY = -250;
 
-/** After connection tracking, before DNAT (-100): published container ports are guarded, too. */
-const GUARD_PRIORITY = -150;
+/**
+ * After connection tracking (-200), before DNAT (-100): published container ports are guarded, too. And
+ * before the mangle table (-150), where hosts set marks of their own.
+ */
+const GUARD_PRIORITY = -190;
 
 /** The ports at both ends of a connection. */
 const ENDS = ["inet_service", "inet_service"] as const;
 
-export { REFUSED_PREFIX } from "./rules.ts";
+export { LET_IN_MARK, REFUSED_PREFIX } from "./rules.ts";
 
 export interface Ruleset {
   readonly chains: readonly Chain[];

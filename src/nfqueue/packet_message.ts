@@ -6,8 +6,7 @@
 //  +---------------+-------+-------+---------------+---------------+---+---+-------+- - - - - -
 //
 // In the machine's own order, but for res_id, which is the queue number, and what attributes hold.
-// Decoded in place: nothing is allocated or thrown, and nothing is read outside the datagram. Only
-// the packet's id is read: a queue delays, what is in a packet is judged by its copy (src/nflog).
+// Decoded in place: nothing is allocated or thrown, and nothing is read outside the datagram.
 
 import { LITTLE_ENDIAN } from "../bytes/endian.ts";
 import { NFNL_SUBSYS, NLA } from "../netlink/constants.ts";
@@ -28,11 +27,17 @@ export type QueueOutcome = typeof QUEUE[keyof typeof QUEUE];
 export interface QueuedPacket {
   /** The number that a verdict names; the queue counts up from 1, and over from 2^32. */
   id: number;
+  /** What somebody on this host marked it with; 0 without. */
+  mark: number;
+  /** Where the packet begins, in the view that was decoded. */
+  payloadOffset: number;
+  /** Bytes of the packet that came along: 0 without NFQA_PAYLOAD. */
+  payloadLength: number;
 }
 
 /** A result object to be filled by `decodePacketMessage`. */
 export function emptyQueuedPacket(): QueuedPacket {
-  return { id: 0 };
+  return { id: 0, mark: 0, payloadOffset: 0, payloadLength: 0 };
 }
 
 const NLMSGHDR_BYTES = 16;
@@ -60,6 +65,9 @@ export function decodePacketMessage(
   if (view.getUint16(offset + NLMSG_TYPE, LITTLE_ENDIAN) !== PACKET_TYPE) return QUEUE.notPacket;
   if (messageBytes < NLMSGHDR_BYTES + NFGENMSG_BYTES) return QUEUE.malformed;
 
+  out.mark = 0;
+  out.payloadOffset = offset;
+  out.payloadLength = 0;
   let hasHeader = false;
   const end = offset + messageBytes;
   let at = offset + NLMSGHDR_BYTES + NFGENMSG_BYTES;
@@ -68,10 +76,18 @@ export function decodePacketMessage(
     const attributeBytes = view.getUint16(at, LITTLE_ENDIAN);
     if (attributeBytes < NLATTR_BYTES || attributeBytes > end - at) return QUEUE.malformed;
     const type = view.getUint16(at + 2, LITTLE_ENDIAN) & NLA.NLA_TYPE_MASK;
+    const content = at + NLATTR_BYTES;
+    const contentBytes = attributeBytes - NLATTR_BYTES;
     if (type === NFQA.NFQA_PACKET_HDR) {
-      if (attributeBytes - NLATTR_BYTES < PACKET_HDR_BYTES) return QUEUE.malformed;
-      out.id = view.getUint32(at + NLATTR_BYTES);
+      if (contentBytes < PACKET_HDR_BYTES) return QUEUE.malformed;
+      out.id = view.getUint32(content);
       hasHeader = true;
+    } else if (type === NFQA.NFQA_MARK) {
+      if (contentBytes < 4) return QUEUE.malformed;
+      out.mark = view.getUint32(content);
+    } else if (type === NFQA.NFQA_PAYLOAD) {
+      out.payloadOffset = content;
+      out.payloadLength = contentBytes;
     }
     at += (attributeBytes + 3) & ~3;
   }

@@ -1,7 +1,7 @@
 // The statements that pk's rules are made of, in nft's words and as the expressions nft makes of
 // them. Tests load both forms and compare what the kernel lists.
 
-import { accept, drop, goto } from "./expression/immediate.ts";
+import { accept, drop, goto, immediate } from "./expression/immediate.ts";
 import { bitwiseAnd } from "./expression/bitwise.ts";
 import { cmp } from "./expression/cmp.ts";
 import { counter } from "./expression/counter.ts";
@@ -12,7 +12,7 @@ import { fibType, RTN } from "./expression/fib.ts";
 import { limit } from "./expression/limit.ts";
 import { log } from "./expression/log.ts";
 import { lookup } from "./expression/lookup.ts";
-import { meta } from "./expression/meta.ts";
+import { meta, metaSetMark } from "./expression/meta.ts";
 import { objrefCounter } from "./expression/objref.ts";
 import { payload } from "./expression/payload.ts";
 import { queue, queueTarget } from "./expression/queue.ts";
@@ -196,6 +196,22 @@ export function fromType(type: "local" | "broadcast"): Statement {
   };
 }
 
+/** Packets with this mark, which no packet brings along: it is set on this host. */
+export function marked(mark: number): Statement {
+  return {
+    nft: `meta mark ${hex32(mark)}`,
+    expressions: [meta("mark"), cmp("eq", bytesU32ne(mark))],
+  };
+}
+
+/** Takes the mark away. */
+export function unmark(): Statement {
+  return {
+    nft: `meta mark set ${hex32(0)}`,
+    expressions: [immediate(bytesU32ne(0)), metaSetMark()],
+  };
+}
+
 /** Packets of a connection that connection tracking has seen both ways. */
 export function ctEstablished(): Statement {
   return {
@@ -278,6 +294,11 @@ function isFamily(nfproto: number): Expression[] {
 
 function isProtocol(number: number): Expression[] {
   return [meta("l4proto"), cmp("eq", Uint8Array.of(number))];
+}
+
+/** As nft lists marks. */
+function hex32(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
 }
 
 /** A 16-bit integer as packets have it. */

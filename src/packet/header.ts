@@ -13,6 +13,11 @@ export interface Source {
   word3: number;
 }
 
+export function isSameSource(a: Readonly<Source>, b: Readonly<Source>): boolean {
+  return a.family === b.family && a.word0 === b.word0 && a.word1 === b.word1 &&
+    a.word2 === b.word2 && a.word3 === b.word3;
+}
+
 /** The fields of a knock that decide. Numbers are unsigned. */
 export interface PacketHeader extends Source {
   /** IP protocol number of the upper layer: TCP 6, UDP 17, ICMP 1, ICMPv6 58. */

@@ -4,9 +4,9 @@
 //     client  veth0 ◄────────► veth0 (rps_cpus 0, or 3)  server: pk guards 2222
 //     200 sources, one CPU                                       knocks 7000, 8000, 9000
 
-import { strictEqual } from "node:assert/strict";
+import { ok, strictEqual } from "node:assert/strict";
 import { enter, FAMILIES, must, range } from "../support/netns.ts";
-import { GUARDED, KNOCKS, setStage, startPk } from "../support/pk.ts";
+import { getsIn, GUARDED, KNOCKS, setStage, startPk } from "../support/pk.ts";
 import { netnsTest } from "../support/cases.ts";
 
 const TIMES = 200;
@@ -58,6 +58,68 @@ netnsTest("the same with two receive queues: reported, nothing hangs", async (t)
     });
   }
 });
+
+netnsTest(
+  "the mark of who is let in is seen by nobody else, and marks of others stay",
+  async (t) => {
+    await using stage = await setStage({ sources: TIMES });
+    await using _pk = await startPk(stage.ns);
+    const nft = (...args: readonly string[]) => must(...enter(stage.ns), "nft", ...args);
+    const counted = async (name: string) => {
+      const listed = await nft("-j", `list counter inet host ${name}`);
+      return JSON.parse(listed).nftables[1].counter.packets as number;
+    };
+    const syn = `tcp dport ${GUARDED} tcp flags syn / syn,ack`;
+    const chain = (name: string, hook: string, rules: string) =>
+      `add chain inet host ${name} { type filter hook ${hook}; }\nadd rule inet host ${name} ${rules}\n`;
+    // Between the hold and the guard; after the guard, as hosts with several uplinks restore their marks.
+    await nft(
+      "add table inet host\n" +
+        ["let_in", "leaked", "own"].map((name) => `add counter inet host ${name}\n`).join("") +
+        chain(
+          "between",
+          "prerouting priority -195",
+          `${syn} meta mark 0x706b696e counter name let_in`,
+        ) +
+        chain("mangle", "prerouting priority -150", `${syn} meta mark != 0 counter name leaked`) +
+        "add rule inet host mangle meta mark set ct mark\n",
+    );
+    const race = (family: typeof FAMILIES[number]) =>
+      stage.client.race({
+        host: family.server,
+        ports: KNOCKS,
+        guarded: GUARDED,
+        sources: range(TIMES / 2).map(family.source),
+        timeoutMs: 5000,
+        cpu: 0,
+      });
+    for (const family of FAMILIES) {
+      await t.step(`${family.name}, a host that restores marks`, async () => {
+        const before = await counted("let_in");
+        strictEqual((await race(family)).filter(atOnce).length, TIMES / 2);
+        const letIn = await counted("let_in") - before;
+        console.log(`${family.name}: ${letIn} of ${TIMES / 2} let in before their grants`);
+        ok(letIn > 0);
+        strictEqual(await counted("leaked"), 0);
+      });
+    }
+    await nft("flush chain inet host mangle");
+    await nft(
+      chain("early", "prerouting priority -300", `${syn} meta mark set 7`) +
+        chain("input", "input priority 0", `${syn} meta mark 7 counter name own`),
+    );
+    for (const family of FAMILIES) {
+      await t.step(`${family.name}, a host that marks SYNs itself`, async () => {
+        const before = { letIn: await counted("let_in"), own: await counted("own") };
+        const source = family.source(TIMES - 1);
+        await stage.client.knock({ host: family.server, ports: KNOCKS, source });
+        strictEqual(await getsIn(stage.client, family, source), true);
+        strictEqual(await counted("let_in"), before.letIn);
+        strictEqual(await counted("own"), before.own + 1);
+      });
+    }
+  },
+);
 
 function atOnce(us: number | null): us is number {
   return us !== null && us < 500_000;

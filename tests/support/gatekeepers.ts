@@ -31,6 +31,7 @@ export interface Behaviour {
   readonly settle?: () => void;
   /** Of the queue, given a verdict. */
   readonly accept?: (lastId: number) => void;
+  readonly acceptMarked?: (id: number) => void;
   /** What is noted before a grant; where it is not given, everything is new. */
   readonly admit?: Admission;
 }
@@ -55,7 +56,7 @@ export function machineOf(
 
 export function setGatekeeper(
   config: Config,
-  { submit, settle, accept, admit = admitAll }: Behaviour = {},
+  { submit, settle, accept, acceptMarked, admit = admitAll }: Behaviour = {},
   machine = machineOf(config),
 ) {
   const done: string[] = [];
@@ -108,6 +109,10 @@ export function setGatekeeper(
         done.push(`accept ${lastId}`);
         accept?.(lastId);
       },
+      acceptMarked(id) {
+        done.push(`let in ${id}`);
+        acceptMarked?.(id);
+      },
     },
     copies: batchOf(copies, LOG_MESSAGE_BYTES, (count) => done.push(`copies ${count}`)),
     log,
@@ -124,8 +129,14 @@ export function setGatekeeper(
     copy: (...packets: readonly Bytes[]) => packets.map((packet) => copied(sequence++, packet)),
     refuse: (...packets: readonly Bytes[]) =>
       packets.map((packet) => copied(sequence++, packet, REFUSED_PREFIX)),
-    /** What was done since the last call, without what the kernel was asked. */
-    takeDone: () => done.splice(0).filter((what) => what !== "ask"),
+    /**
+     * What was done since the last call, without what the kernel was asked; reads that found nothing held
+     * are one.
+     */
+    takeDone: () =>
+      done.splice(0).filter((what) => what !== "ask").filter((what, index, all) =>
+        what !== "held 0" || all[index - 1] !== what
+      ),
     events: (event: string) =>
       logged.filter((line) => line.event === event).map(({ fields }) => fields),
   };
@@ -156,10 +167,14 @@ export function batchOf(
   };
 }
 
-/** One packet as the kernel holds it: nothing of itself comes along. */
-export function queued(id: number): Bytes {
+/** One packet as the kernel holds it; nothing of itself comes along where it is not given. */
+export function queued(id: number, packet?: Bytes, mark = 0): Bytes {
   const header = new Writer().u32be(id).u16be(0x0800).u8(0).bytes();
-  return message(NFNL_SUBSYS.NFNL_SUBSYS_QUEUE, [raw(NFQA.NFQA_PACKET_HDR, header)]);
+  return message(NFNL_SUBSYS.NFNL_SUBSYS_QUEUE, [
+    raw(NFQA.NFQA_PACKET_HDR, header),
+    ...(mark === 0 ? [] : [u32be(NFQA.NFQA_MARK, mark)]),
+    ...(packet === undefined ? [] : [raw(NFQA.NFQA_PAYLOAD, packet)]),
+  ]);
 }
 
 /** One packet as the kernel copies it. */

@@ -1,8 +1,8 @@
-// immediate: puts a verdict into the verdict register, and so ends the rule.
+// immediate: puts a constant into a register; a verdict, in the register for it, ends the rule.
 
 import { nested, text, u32be } from "../../netlink/attribute.ts";
 import { NFT_REG, NFTA_DATA, NFTA_VERDICT, VERDICT } from "../constants.ts";
-import type { Expression } from "./expression.ts";
+import { dataValue, type Expression, register } from "./expression.ts";
 
 const NFTA_IMMEDIATE = { NFTA_IMMEDIATE_DREG: 1, NFTA_IMMEDIATE_DATA: 2 } as const;
 
@@ -19,6 +19,17 @@ export function drop(): Expression {
 /** `[ immediate reg 0 goto -> gate ]` */
 export function goto(chain: string): Expression {
   return verdict(VERDICT.NFT_GOTO, chain);
+}
+
+/** `[ immediate reg 1 0x00000000 ]` */
+export function immediate(value: Uint8Array): Expression {
+  return {
+    name: "immediate",
+    attributes: [
+      u32be(NFTA_IMMEDIATE.NFTA_IMMEDIATE_DREG, register(0)),
+      dataValue(NFTA_IMMEDIATE.NFTA_IMMEDIATE_DATA, value),
+    ],
+  };
 }
 
 function verdict(code: number, chain?: string): Expression {

@@ -116,7 +116,15 @@ export const queueMessage = messageTarget(
     expected(attributes) {
       const header = lastOf(attributes, 1);
       if (header === undefined || !allHave(attributes, 1, 7)) return undefined;
-      return { id: uintBe(header.subarray(0, 4)) };
+      if (!allHave(attributes, 3, 4)) return undefined;
+      const mark = lastOf(attributes, 3);
+      const payload = lastOf(attributes, 10);
+      return {
+        id: uintBe(header.subarray(0, 4)),
+        mark: mark === undefined ? 0 : uintBe(mark.subarray(0, 4)),
+        payloadOffset: payload?.byteOffset ?? 0,
+        payloadLength: payload?.length ?? 0,
+      };
     },
   },
   () => [...readCorpus("queue_message"), ...readGolden("nfqueue")],

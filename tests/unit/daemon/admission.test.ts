@@ -14,7 +14,7 @@ import {
   plainDoor,
   rotatingDoor,
 } from "../../support/configs.ts";
-import { setGatekeeper, syn } from "../../support/gatekeepers.ts";
+import { queued, setGatekeeper, syn } from "../../support/gatekeepers.ts";
 import { at } from "../../support/machines.ts";
 import { ipv4, ipv6 } from "../../support/naive_machine.ts";
 
@@ -172,16 +172,22 @@ Deno.test("the line of a one-time door is crossed out before its grant is writte
     name: "once",
     sequences: [["tcp/7000", "tcp/8000"], ["tcp/7001", "tcp/8001"]],
   });
-  const { gatekeeper, copies, copy, takeDone, events } = setGatekeeper(
+  const { gatekeeper, held, copies, copy, takeDone, events } = setGatekeeper(
     configOf({ doors: [door] }),
-    { admit, submit: () => asked.push("grant") },
+    {
+      admit,
+      submit: () => asked.push("grant"),
+      accept: () => asked.push("let go"),
+    },
   );
-  copies.push(copy(syn(7001), syn(8001)), copy(syn(7001), syn(8001)));
+  copies.push(copy(syn(7001), syn(8001)), copy());
+  copies.push(copy(syn(7001), syn(8001)));
+  held.push([queued(1, syn(22))]);
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(asked, ["cross out /etc/pk/once: tcp/7001, tcp/8001", "grant"]);
+  assert.deepEqual(asked, ["cross out /etc/pk/once: tcp/7001, tcp/8001", "grant", "let go"]);
   takeDone();
   gatekeeper.handleBatch(at(1));
-  assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1"], "no second grant");
+  assert.deepEqual(takeDone(), ["copies 2", "admit 1", "held 0"], "no second grant");
   gatekeeper.tick(1);
   assert.deepEqual(events("granted").map(({ door }) => door), ["once"]);
   assert.equal(events("replayed").length, 1);

@@ -199,6 +199,7 @@ function setUp() {
         if (verdict.error) throw verdict.error;
         accepted.push(lastId);
       },
+      acceptMarked: () => assert.fail("nothing of what is held came along"),
     },
     copies: batchOf(copies, LOG_MESSAGE_BYTES),
     log: (_level, event, fields = {}) => logged.push({ event, fields }),

@@ -1,6 +1,6 @@
 // createGatekeeper(): copies and held packets from two lists, grants to a kernel that is a function.
-// What matters is the order: what is held is read first, then the copies that it may wait for, then
-// grants, then the verdict, whatever happens to the grants.
+// What matters is the order: after what is held was read, the copies that it may wait for, then grants,
+// then the verdict, whatever happens to the grants. Who completed a sequence alone is let in before.
 
 import assert from "node:assert/strict";
 import type { LogLevel, Milliseconds } from "../../../src/config/config.ts";
@@ -15,6 +15,7 @@ import {
 import {
   type Behaviour,
   copied,
+  datagram,
   queued,
   setGatekeeper,
   SOURCE,
@@ -40,17 +41,18 @@ function knocks(source?: string): Bytes[] {
   return [syn(7000, source), syn(8000, source)];
 }
 
-Deno.test("handleBatch() reads what is held, then the copies, writes the grant, lets go; tick() logs", () => {
+Deno.test("handleBatch() reads what is held, writes the grant, reads all copies, lets go; tick() logs", () => {
   const { gatekeeper, held, copies, copy, takeDone, logged } = setUp();
   takeDone();
   held.push([queued(3), queued(4)]);
   copies.push(copy(...knocks()));
   assert.equal(gatekeeper.handleBatch(at(0)), true);
   assert.deepEqual(takeDone(), [
-    "held 2",
     "copies 2",
+    "held 2",
     "admit 1",
     "transaction of 3",
+    "held 0",
     "copies 0",
     "accept 4",
   ]);
@@ -63,7 +65,7 @@ Deno.test("handleBatch() reads what is held, then the copies, writes the grant, 
     timeoutMs: 5_000,
   });
   assert.equal(gatekeeper.handleBatch(at(0)), false);
-  assert.deepEqual(takeDone(), ["held 0", "copies 0"]);
+  assert.deepEqual(takeDone(), ["copies 0", "held 0"]);
 });
 
 Deno.test("handleBatch() lets go only after the copy that is waited for, however many come before", () => {
@@ -76,7 +78,7 @@ Deno.test("handleBatch() lets go only after the copy that is waited for, however
   takeDone();
   gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
-    ...["held 1", "copies 1", "copies 256", "copies 256", "copies 256", "copies 1"],
+    ...["copies 1", "held 1", "copies 256", "copies 256", "copies 256", "copies 1"],
     ...["admit 1", "transaction of 3", "copies 0", "accept 9"],
   ]);
   assert.equal(gatekeeper.openGrants(0).length, 1);
@@ -89,18 +91,8 @@ Deno.test("handleBatch() writes the grants of each batch, and lets go after all 
   takeDone();
   gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
-    ...[
-      "held 1",
-      "copies 2",
-      "admit 1",
-      "transaction of 3",
-      "copies 2",
-      "admit 1",
-      "ack",
-      "transaction of 3",
-      "copies 0",
-    ],
-    "accept 1",
+    ...["copies 2", "held 1", "admit 1", "transaction of 3", "held 0"],
+    ...["copies 2", "admit 1", "ack", "transaction of 3", "copies 0", "accept 1"],
   ]);
 });
 
@@ -110,7 +102,7 @@ Deno.test("handleBatch() carries all grants of a batch in one transaction, of bo
   copies.push(copy(...sources.flatMap(knocks)));
   takeDone();
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(takeDone(), ["held 0", "copies 6", "admit 3", "transaction of 9", "ack"]);
+  assert.deepEqual(takeDone(), ["copies 6", "admit 3", "transaction of 9", "ack", "held 0"]);
   gatekeeper.tick(0);
   assert.deepEqual(events("granted").map(({ source }) => source), sources);
 });
@@ -126,11 +118,145 @@ Deno.test("handleBatch() lets go after the rest of a refused transaction is writ
   takeDone();
   gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
-    ...["held 1", "copies 4", "admit 2", "transaction of 6", "ack", "transaction of 3", "ack"],
-    "accept 1",
+    ...["copies 4", "admit 2", "transaction of 6", "ack", "transaction of 3", "ack"],
+    ...["held 1", "accept 1"],
   ]);
   gatekeeper.tick(0);
   assert.equal(events("grant failed").length, 2);
+});
+
+Deno.test("handleBatch() lets in who completed a sequence alone, and then writes the grant", () => {
+  const { gatekeeper, held, copies, copy, takeDone, events } = setUp();
+  copies.push(copy(...knocks()));
+  held.push([queued(5, syn(22)), queued(6, syn(22))]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["copies 2", "held 2", "let in 5", "let in 6", "admit 1", "transaction of 3"],
+    ...["held 0", "copies 0"],
+  ]);
+  gatekeeper.tick(0);
+  assert.equal(events("granted").length, 1);
+});
+
+Deno.test("handleBatch() waits a moment for the SYN of who completed a sequence alone", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  copies.push(copy(...knocks()));
+  held.push([], [], [queued(5, syn(22))]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone().slice(0, 4), ["copies 2", "held 0", "held 1", "let in 5"]);
+});
+
+Deno.test("handleBatch() lets in who knocked, and lets go the others after all copies", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  copies.push(copy(...knocks()), copy(syn(9000)));
+  held.push([queued(5, syn(22, "198.51.100.8")), queued(6, syn(22)), queued(7, syn(22, "::1"))]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["copies 2", "held 3", "let in 6", "admit 1", "transaction of 3", "held 0"],
+    ...["copies 1", "copies 0", "accept 7"],
+  ]);
+});
+
+Deno.test("handleBatch() lets in also where the SYN was read before the last knock", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  const [first, last] = [syn(7000), syn(8000)];
+  copies.push(copy(first), copy(last));
+  held.push([queued(5, syn(22)), queued(6)]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["copies 1", "held 2", "copies 1", "let in 5", "admit 1", "transaction of 3"],
+    ...["copies 0", "accept 6"],
+  ]);
+});
+
+/** What is held, and whether a grant for TCP 22 lets it in before it is written. */
+const letIn: readonly [what: string, message: Bytes, isLetIn: boolean][] = [
+  ["a SYN to the door's port", queued(1, syn(22)), true],
+  ["a SYN to another port", queued(1, syn(23)), false],
+  ["a SYN of another source", queued(1, syn(22, "198.51.100.8")), false],
+  ["a SYN of another family with the same number", queued(1, syn(22, "::c633:6407")), false],
+  ["a datagram to the same number", queued(1, datagram(22)), false],
+  ["a SYN that somebody marked", queued(1, syn(22), 7), false],
+  ["a SYN whose header is cut off", queued(1, syn(22).slice(0, 30)), false],
+  ["a packet that did not come along", queued(1), false],
+];
+
+for (const [what, message, isLetIn] of letIn) {
+  const fate = isLetIn ? "let in 1" : "accept 1";
+  Deno.test(`handleBatch() does with ${what} what it has to: ${fate}`, () => {
+    const { gatekeeper, held, copies, copy, takeDone } = setUp();
+    copies.push(copy(...knocks()));
+    held.push([message]);
+    gatekeeper.handleBatch(at(0));
+    assert.deepEqual(takeDone().filter((done) => / in |accept/.test(done)), [fate]);
+  });
+}
+
+Deno.test("handleBatch() lets in nobody before a grant that may be refused, or is needed at once", () => {
+  const [door] = CONFIG.doors;
+  assert.ok(door);
+  const configs = {
+    "its set is full": { ...CONFIG, grantsMax: 1 },
+    "connections end with it": { ...CONFIG, doors: [{ ...door, onExpire: "cut" as const }] },
+  };
+  for (const [why, config] of Object.entries(configs)) {
+    const { gatekeeper, held, copies, copy, takeDone } = setGatekeeper(config);
+    // The first one is written, but not in the book yet.
+    copies.push(copy(...knocks("198.51.100.8")));
+    gatekeeper.handleBatch(at(0));
+    copies.push(copy(...knocks()));
+    held.push([queued(5, syn(22))]);
+    takeDone();
+    gatekeeper.handleBatch(at(0));
+    const done = takeDone();
+    assert.ok(done.indexOf("transaction of 3") < done.indexOf("accept 5"), why);
+    assert.ok(!done.includes("let in 5"), why);
+  }
+});
+
+Deno.test("handleBatch() lets in nobody at once of several who complete a sequence at the same time", () => {
+  const { gatekeeper, held, copies, copy, takeDone } = setUp();
+  copies.push(copy(...knocks(), ...knocks("198.51.100.8")));
+  held.push([queued(5, syn(22))]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["copies 4", "admit 2", "transaction of 6", "ack", "held 1", "copies 0", "accept 5"],
+  ]);
+});
+
+Deno.test("handleBatch() lets go with the others whom a failing verdict did not let in", () => {
+  const { gatekeeper, held, copies, copy, takeDone, events } = setUp({
+    acceptMarked() {
+      throw new KernelError("send", ERRNO.ENOBUFS);
+    },
+  });
+  copies.push(copy(...knocks()));
+  held.push([queued(5, syn(22))]);
+  takeDone();
+  gatekeeper.handleBatch(at(0));
+  assert.deepEqual(takeDone(), [
+    ...["copies 2", "held 1", "let in 5", "verdict failed", "admit 1", "transaction of 3"],
+    ...["held 0", "copies 0", "accept 5"],
+  ]);
+  assert.equal(events("verdict failed").length, 1);
+});
+
+Deno.test("handleBatch() says so where a grant is refused after its source was let in", () => {
+  const { gatekeeper, held, copies, copy, events } = setUp({
+    settle() {
+      throw new KernelError("add elements", ERRNO.EPERM);
+    },
+  });
+  copies.push(copy(...knocks()));
+  held.push([queued(5, syn(22))]);
+  gatekeeper.handleBatch(at(0));
+  gatekeeper.tick(0);
+  assert.deepEqual([events("granted").length, events("grant failed").length], [0, 1]);
 });
 
 Deno.test("handleBatch() writes a grant once, however often its sequence is completed in a batch", () => {
@@ -168,9 +294,9 @@ Deno.test("handleBatch() reads one batch of copies where nothing is held, and gi
   copies.push(copy(syn(7000)), copy(syn(8000)));
   takeDone();
   assert.equal(gatekeeper.handleBatch(at(0)), true);
-  assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
+  assert.deepEqual(takeDone(), ["copies 1", "held 0"]);
   assert.equal(gatekeeper.handleBatch(at(0)), true);
-  assert.deepEqual(takeDone(), ["held 0", "copies 1", "admit 1", "transaction of 3"]);
+  assert.deepEqual(takeDone(), ["copies 1", "held 0", "admit 1", "transaction of 3", "held 0"]);
   assert.equal(gatekeeper.handleBatch(at(0)), false);
 });
 
@@ -179,7 +305,7 @@ Deno.test("handleBatch() lets go what is held where no copy is there", () => {
   held.push([queued(0xffff_fffe), queued(0xffff_ffff), queued(0)]);
   takeDone();
   assert.equal(gatekeeper.handleBatch(at(0)), true);
-  assert.deepEqual(takeDone(), ["held 3", "copies 0", "accept 0"]);
+  assert.deepEqual(takeDone(), ["copies 0", "held 3", "copies 0", "accept 0"]);
 });
 
 for (const count of [BATCH_PACKETS, 1]) {
@@ -191,8 +317,9 @@ for (const count of [BATCH_PACKETS, 1]) {
     takeDone();
     assert.equal(gatekeeper.handleBatch(at(0)), true);
     const done = takeDone();
-    assert.deepEqual([done[0], done.at(-1)], ["held 1", "accept 1"]);
-    assert.equal(done.length - 2, COPIES_MAX / count);
+    assert.deepEqual([done[1], done.at(-1)], ["held 1", "accept 1"]);
+    // One batch before what is held, all others after it.
+    assert.equal(done.length - 2, 1 + COPIES_MAX / count);
   });
 }
 
@@ -215,11 +342,13 @@ for (
     gatekeeper.handleBatch(at(0));
     // At once: the next failure could take as long.
     assert.deepEqual(takeDone(), [
-      ...["held 1", "copies 2", "admit 1", "transaction of 3"],
+      ...["copies 2", "held 1", "admit 1", "transaction of 3", "held 0"],
       ...["copies 2", "admit 1", "ack", "transaction of 3", "accept 2"],
     ]);
     gatekeeper.handleBatch(at(0));
-    assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "ack", "transaction of 3"]);
+    assert.deepEqual(takeDone(), [
+      ...["copies 2", "held 0", "admit 1", "ack", "transaction of 3", "held 0"],
+    ]);
     gatekeeper.tick(0);
     assert.deepEqual(logged.at(-1)?.event, "grant failed");
     assert.equal(gatekeeper.openGrants(0).length, 0);
@@ -241,9 +370,9 @@ Deno.test("handleBatch() writes no grant a second time, whatever became of the f
   refusing = false;
   takeDone();
   gatekeeper.handleBatch(at(1));
-  assert.deepEqual(takeDone(), ["held 0", "copies 1"]);
+  assert.deepEqual(takeDone(), ["copies 1", "held 0"]);
   gatekeeper.handleBatch(at(2));
-  assert.deepEqual(takeDone(), ["held 0", "copies 2", "admit 1", "transaction of 3"]);
+  assert.deepEqual(takeDone(), ["copies 2", "held 0", "admit 1", "transaction of 3", "held 0"]);
 });
 
 for (
@@ -280,10 +409,10 @@ Deno.test("handleBatch() says that a verdict failed, and gives it with the next 
   held.push([queued(1)], [queued(2)]);
   takeDone();
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 1", "verdict failed"]);
+  assert.deepEqual(takeDone(), ["copies 0", "held 1", "copies 0", "accept 1", "verdict failed"]);
   failure = undefined;
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(takeDone(), ["held 1", "copies 0", "accept 2"]);
+  assert.deepEqual(takeDone(), ["copies 0", "held 1", "copies 0", "accept 2"]);
 });
 
 Deno.test("handleBatch() counts copies that it cannot parse, and messages that it cannot decode", () => {
@@ -313,7 +442,7 @@ Deno.test("handleBatch() gives no verdict where none of the messages was a packe
   copies.push([new Uint8Array(8)], [new Uint8Array(8)]);
   takeDone();
   assert.equal(gatekeeper.handleBatch(at(0)), true, "a copy may be behind those");
-  assert.deepEqual(takeDone(), ["held 1", "copies 1"]);
+  assert.deepEqual(takeDone(), ["copies 1", "held 1"]);
 });
 
 Deno.test("handleBatch() says that something was there also where it was no packet", () => {
@@ -394,7 +523,7 @@ Deno.test("handleBatch() tells of SYNs that the kernel refused", () => {
   copies.push(refuse(syn(22), syn(22, "2001:db8::1")));
   takeDone();
   gatekeeper.handleBatch(at(0));
-  assert.deepEqual(takeDone(), ["held 0", "copies 2"]);
+  assert.deepEqual(takeDone(), ["copies 2", "held 0"]);
   gatekeeper.tick(0);
   assert.deepEqual(events("refused"), [
     { source: "198.51.100.7", port: 22 },

@@ -18,6 +18,8 @@ export interface Packet {
   readonly to: "local" | "unicast" | "broadcast" | "multicast";
   readonly from: "local" | "unicast" | "broadcast" | "multicast";
   readonly established: boolean;
+  /** It bears the mark of the daemon's verdict. */
+  readonly letIn: boolean;
   /** Sets that have its source, without the family's number: "grants". */
   readonly sourceIn: readonly string[];
   /** Limits still let it through. */
@@ -35,6 +37,8 @@ export interface Fate {
   readonly counted: readonly string[];
   /** Sets that its source was put into. */
   readonly remembered: readonly string[];
+  /** It still bears the mark. */
+  readonly marked: boolean;
 }
 
 /** Sends a packet through a base chain. */
@@ -45,6 +49,7 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
     copies: [] as string[],
     counted: [] as string[],
     remembered: [] as string[],
+    marked: packet.letIn,
   };
   let chain: string | undefined = base;
   while (chain !== undefined) {
@@ -121,6 +126,11 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
       }
       case "meta":
         if (nft === "meta iiftype != loopback") return when(!packet.loopback);
+        if (nft === "meta mark 0x706b696e") return when(fate.marked);
+        if (nft === "meta mark set 0x00000000") {
+          fate.marked = false;
+          return "next";
+        }
         if (nft === "meta l4proto tcp reject with tcp reset") {
           return packet.protocol === "tcp" ? "reset" : "break";
         }

@@ -16,6 +16,8 @@ import { rulesetConfigs } from "../../support/ruleset_configs.ts";
 import { type Packet, traverse } from "./naive_nft.ts";
 
 const QUEUE = 4_660;
+/** LET_IN_MARK as nft lists it: "pkin". */
+const MARK = "0x706b696e";
 const FLAGS = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"] as const;
 
 /** Every form that a ruleset can take. */
@@ -46,7 +48,7 @@ for (const { name, config, ruleset, wish } of rulesets) {
     assert.ok(texts.some(({ text }) => /\bct state\b/.test(text)));
   });
 
-  test("accepts SYNs and datagrams in gate only by a grant", () => {
+  test("accepts SYNs and datagrams in gate only by a grant, or the mark of one that is being written", () => {
     const gate = texts.filter(({ chain }) => chain === "gate").map(({ text }) => text);
     for (const first of ["tcp flags syn / syn,ack", "meta l4proto udp"]) {
       const rules = gate.filter((text) => text.startsWith(`${first} `));
@@ -54,7 +56,8 @@ for (const { name, config, ruleset, wish } of rulesets) {
       const others = rules.slice(0, -1).filter((text) =>
         !text.endsWith(" ct state established drop")
       );
-      assert.ok(others.every((text) => /@grants[46] accept$/.test(text)));
+      const byMark = `${first} meta mark ${MARK} meta mark set 0x00000000 accept`;
+      assert.ok(others.every((text) => text === byMark || /@grants[46] accept$/.test(text)));
       // What is said of sessions older than pk is said of TCP alone.
       const last = gate.findLastIndex((text) => text.startsWith(`${first} `));
       const inherited = gate.findIndex((text) => text.includes("@inherited"));
@@ -109,10 +112,10 @@ for (const { name, config, ruleset, wish } of rulesets) {
     }
   });
 
-  test("lets a packet to a guarded port in by its grant, its connection or its age", () => {
+  test("lets a packet to a guarded port in by its grant, its mark, its connection or its age", () => {
     holds(({ packet, watch, guard }) => {
       const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
-      const granted = packet.sourceIn.includes("grants");
+      const granted = packet.sourceIn.includes("grants") || packet.letIn;
       const established = packet.established && (wish.keeps(packet) || granted);
       const goes = packet.protocol === "udp"
         ? granted || established
@@ -122,6 +125,8 @@ for (const { name, config, ruleset, wish } of rulesets) {
           // The end of a connection is let through.
           (packet.established && packet.flags.includes("rst"));
       assert.equal(guard.verdict === "accept", !guarded || goes);
+      // Nobody else sees the mark.
+      assert.ok(guard.verdict !== "accept" || !guard.marked);
       // What is refused before connection tracking would be refused after it, too.
       if (watch.verdict !== "accept" && watch.verdict !== "queue") assert.ok(guarded && !goes);
     });
@@ -171,7 +176,7 @@ for (const { name, config, ruleset, wish } of rulesets) {
     const early = onlyNewcomers(ruleset);
     assert.ok(!early.rules.some((rule) => /\bct\b/.test(ruleText(rule))));
     holds(({ packet, watch, guard }) => {
-      assert.deepEqual(traverse(early, "watch", packet), watch);
+      assert.deepEqual(traverse(early, "watch", { ...packet, letIn: false }), watch);
       const fate = traverse(early, "guard", packet);
       if (packet.protocol !== "udp") {
         assert.equal(fate.verdict, isSyn(packet) ? guard.verdict : "accept");
@@ -179,7 +184,7 @@ for (const { name, config, ruleset, wish } of rulesets) {
       }
       // A datagram needs a grant, established or not, and gets no answer.
       const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
-      const shut = guarded && !packet.sourceIn.includes("grants");
+      const shut = guarded && !packet.sourceIn.includes("grants") && !packet.letIn;
       assert.deepEqual(fate, { ...fate, verdict: shut ? "drop" : "accept", copies: [] });
     });
   });
@@ -299,6 +304,7 @@ function packetsFor(config: Config): fc.Arbitrary<Packet> {
     to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast"),
     from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
     established: fc.boolean(),
+    letIn: fc.boolean(),
     sourceIn: fc.subarray(["grants", "inherited", "finishing", "ranging", "banned"]),
     withinLimit: fc.boolean(),
     full: fc.subarray(["finishing", "ranging", "banned"]),
@@ -316,13 +322,16 @@ interface Journey {
   readonly guard: ReturnType<typeof traverse>;
 }
 
-/** Sends packets through both hooks of the ruleset. */
+/** Sends packets through both hooks of the ruleset. Only a SYN that was held can bear the mark. */
 function forPackets(config: Config, ruleset: Ruleset, check: (journey: Journey) => void): void {
   fc.assert(
     fc.property(packetsFor(config), (packet) => {
-      const [watch, guard] = ["watch", "guard"].map((base) => traverse(ruleset, base, packet));
-      assert.ok(watch && guard);
-      check({ packet, watch, guard });
+      const watch = traverse(ruleset, "watch", { ...packet, letIn: false });
+      const judged = {
+        ...packet,
+        letIn: packet.letIn && isSyn(packet) && watch.verdict === "queue",
+      };
+      check({ packet: judged, watch, guard: traverse(ruleset, "guard", judged) });
     }),
     { numRuns: 500 },
   );

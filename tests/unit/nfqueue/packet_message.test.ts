@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { LITTLE_ENDIAN } from "../../../src/bytes/endian.ts";
 import { unhex } from "../../../src/bytes/hex.ts";
 import { Writer } from "../../../src/bytes/writer.ts";
-import { type Attribute, raw, writeAttributes } from "../../../src/netlink/attribute.ts";
+import { type Attribute, raw, u32be, writeAttributes } from "../../../src/netlink/attribute.ts";
 import { NFNL_SUBSYS, NLA, NLMSG } from "../../../src/netlink/constants.ts";
 import { NFQA, NFQNL_MSG } from "../../../src/nfqueue/constants.ts";
 import {
@@ -14,25 +14,38 @@ import {
   emptyQueuedPacket,
   QUEUE,
 } from "../../../src/nfqueue/packet_message.ts";
+import { emptyHeader } from "../../../src/packet/header.ts";
+import { isKnock } from "../../../src/packet/outcome.ts";
+import { parsePacket } from "../../../src/packet/parse.ts";
 import { type Bytes, concat, patch } from "../../support/packets.ts";
 import { placements } from "../../support/placements.ts";
 
 const GOLDEN = new URL("../../golden/nfqueue/", import.meta.url);
 
-/** The ids of packets that were captured, one after the other; what is in them does not matter. */
-const captured: readonly [file: string, id: number][] = [
-  ["syn_ipv4", 1],
-  ["syn_ipv6", 2],
-  ["extensions_ipv6", 3],
-  ["reassembled_ipv6", 4],
-  ["fragment_ipv6", 5],
-  ["cut_ipv4", 6],
-  ["meta_ipv4", 7],
+/**
+ * Packets that were captured, one after the other: which SYNs they are, by the ports at both ends;
+ * undefined where too little of them came along.
+ */
+const captured: readonly [file: string, id: number, ports: [number, number] | undefined][] = [
+  ["syn_ipv4", 1, [40001, 81]],
+  ["syn_ipv6", 2, [40002, 81]],
+  ["extensions_ipv6", 3, [40003, 82]],
+  ["reassembled_ipv6", 4, [40004, 83]],
+  ["fragment_ipv6", 5, undefined],
+  ["cut_ipv4", 6, undefined],
+  ["meta_ipv4", 7, undefined],
 ];
 
-for (const [file, id] of captured) {
+for (const [file, id, ports] of captured) {
   golden(`decodePacketMessage() reads golden/nfqueue/${file}.txt`, () => {
-    assert.deepEqual(decode(readGolden(file)), { outcome: QUEUE.packet, packet: { id } });
+    const bytes = readGolden(file);
+    const { outcome, packet } = decode(bytes);
+    assert.deepEqual([outcome, packet.id, packet.mark], [QUEUE.packet, id, 0]);
+    const syn = emptyHeader();
+    const view = new DataView(bytes.buffer);
+    const parsed = parsePacket(view, packet.payloadOffset, packet.payloadLength, syn);
+    assert.equal(isKnock(parsed), ports !== undefined);
+    if (ports !== undefined) assert.deepEqual([syn.sourcePort, syn.destinationPort], ports);
   });
 }
 
@@ -43,15 +56,27 @@ for (const file of ["ack", "refusal"]) {
 }
 
 const PACKET_TYPE = NFNL_SUBSYS.NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG.NFQNL_MSG_PACKET;
+const marked = u32be(NFQA.NFQA_MARK, 0xfedc_ba98);
 const header = raw(NFQA.NFQA_PACKET_HDR, unhex("fffffffe 0800 00"));
 const payload = raw(NFQA.NFQA_PAYLOAD, unhex("4500 0014 00"));
 const ATTRIBUTES = 20;
 
-Deno.test("decodePacketMessage() reads ids as unsigned", () => {
-  assert.deepEqual(decode(message([header])), {
+Deno.test("decodePacketMessage() reads numbers as unsigned, and where the payload lies", () => {
+  assert.deepEqual(decode(message([header, marked, payload])), {
     outcome: QUEUE.packet,
-    packet: { id: 0xfffffffe },
+    packet: {
+      id: 0xfffffffe,
+      mark: 0xfedc_ba98,
+      payloadOffset: ATTRIBUTES + 12 + 8 + 4,
+      payloadLength: 5,
+    },
   });
+});
+
+Deno.test("decodePacketMessage() leaves nothing of the message before", () => {
+  const out = { id: 99, mark: 99, payloadOffset: 99, payloadLength: 99 };
+  decode(message([header]), out);
+  assert.deepEqual([out.id, out.mark, out.payloadLength], [0xfffffffe, 0, 0]);
 });
 
 Deno.test("decodePacketMessage() takes the last of two ids", () => {
@@ -96,7 +121,8 @@ const outcomes: readonly [string, Bytes, keyof typeof QUEUE][] = [
     message([{ ...header, type: 0x101 }]),
     "malformed",
   ],
-  ["no payload, as pk asks for", message([header]), "packet"],
+  ["no payload", message([header]), "packet"],
+  ["NFQA_MARK of 3 bytes", message([header, raw(NFQA.NFQA_MARK, new Uint8Array(3))]), "malformed"],
   [
     "the longest payload",
     message([header, raw(NFQA.NFQA_PAYLOAD, new Uint8Array(65531))]),
@@ -151,7 +177,12 @@ for (
           const outcome = decodePacketMessage(view, offset, bytes.length, packet);
           assert.equal(outcome, alone.outcome, name);
           if (outcome !== QUEUE.packet) continue;
-          assert.deepEqual(packet, alone.packet, name);
+          const payloadOffset = packet.payloadOffset - offset;
+          assert.deepEqual({ ...packet, payloadOffset }, alone.packet, name);
+          assert.ok(
+            payloadOffset >= 0 && payloadOffset + packet.payloadLength <= bytes.length,
+            name,
+          );
         }
       }),
       { numRuns: 2000 },
