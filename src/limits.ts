@@ -99,7 +99,7 @@ export const QUEUE_BUFFER_BYTES = 16 * 1024 * 1024;
 
 /**
  * How often the queue is read for somebody who has completed a sequence alone, to be let in before the
- * grant is written: some 50 us, in which a client sends a SYN after the last knock.
+ * grant is written: 30 to 50 us, in which a client sends a SYN after the last knock.
  */
 export const LET_IN_TRIES = 24;
 

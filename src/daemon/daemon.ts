@@ -126,13 +126,13 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     const turnEndMs = performance.now() + TURN_MS;
     const { copied } = gatekeeper;
     do {
+      keepTable();
       // In a flood copies are collected: only held packets are urgent, and to be woken for each copy
       // would cost the sender's processor as much as the copy.
       while (drain(turnEndMs) && gatekeeper.copied - copied >= FLOOD_COPIES) {
         if (performance.now() >= turnEndMs) break;
         waiter.lingerForFirst(COLLECT_MS);
       }
-      keepTable();
     } while (performance.now() < turnEndMs && linger());
     tick();
     if (performance.now() >= collectAtMs) {

@@ -115,6 +115,8 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 
   /** What is held and was read. */
   let waiting: Waiting[] = [];
+  /** Something is held besides, that was not decoded or whose verdict failed. */
+  let isOverdue = false;
   /** Sequences that the copies of this batch completed. */
   let openings: Opening[] = [];
   /** Lines to be written when no packet waits for it. */
@@ -248,16 +250,19 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
           port: heldHeader.destinationPort,
           isLetIn: false,
         });
-      } else counts.undecoded++;
+      } else {
+        counts.undecoded++;
+        isOverdue = true;
+      }
     }
     return count;
   };
 
-  /** Lets go on what waits. */
+  /** Lets go on what waits, and what is overdue, by the last packet that was read. */
   const letGo = (nowMs: number) => {
-    const last = waiting.findLast(({ isLetIn }) => !isLetIn);
+    const last = isOverdue ? waiting.at(-1) : waiting.findLast(({ isLetIn }) => !isLetIn);
     waiting = [];
-    if (last !== undefined) tryVerdict(() => queue.accept(last.id), nowMs);
+    if (last !== undefined) isOverdue = !tryVerdict(() => queue.accept(last.id), nowMs);
   };
 
   /** Where it fails, the packets wait; the verdict of the next batch covers them, too. */

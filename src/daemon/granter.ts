@@ -62,7 +62,6 @@ export interface Granter {
 /** Grants that were handed to the kernel, whose answer was not read yet. */
 interface Writing {
   readonly openings: readonly { readonly opening: Opening; readonly wanted: readonly Grant[] }[];
-  readonly count: number;
   readonly nowMs: number;
   refused(): { readonly grant: Grant; readonly error: Error }[];
 }
@@ -129,18 +128,22 @@ export function createGranter(options: GranterOptions): Granter {
    * could refuse the grant. Where connections end with it, their next segment needs the grant already.
    */
   const letInAtOnce = (completed: readonly Opening[], nowMs: number) => {
-    if (completed.length > 1 && !isOfOneSource(completed)) return;
+    const [first] = completed;
+    if (first === undefined || !isOfOneSource(completed)) return;
+    const doors = new Set<Door>();
     for (const opening of completed) {
-      const wanted = endpoints.get(opening.door) ?? [];
-      const hasRoom = book.size + (writing?.count ?? 0) + wanted.length <= grantsMax;
-      if (!hasRoom || usesUp(opening) || opening.door.onExpire !== "keep") continue;
-      letIn(opening.source, wanted, nowMs);
+      const { door } = opening;
+      // Of two doors to one port none cuts where the other keeps: `parseConfig` sees to it.
+      if (door.onExpire !== "keep" || usesUp(opening)) continue;
+      // With a grant nothing of it is held.
+      if (!isRepeated(opening, book.find, nowMs)) doors.add(door);
     }
+    const wanted = [...doors].flatMap((door) => endpoints.get(door) ?? []);
+    if (wanted.length === 0 || book.size + wanted.length > grantsMax) return;
+    letIn(first.source, wanted, nowMs);
   };
 
   const grant = (admitted: readonly Opening[], nowMs: number) => {
-    // How long a grant has yet is known only when it is in the book.
-    settle();
     const planned = createGrantBook();
     const find: GrantBook["find"] = (...key) => planned.find(...key) ?? book.find(...key);
     const earned: Opening[] = [];
@@ -156,8 +159,8 @@ export function createGranter(options: GranterOptions): Granter {
     if (earned.length === 0) return;
     const openings = earned.map((opening) => ({ opening, wanted: plannedFor(opening, planned) }));
     // Each once: the kernel refuses a transaction that writes one element too often.
-    const grants = [...new Set(openings.flatMap(({ wanted }) => wanted))];
-    writing = { openings, count: grants.length, nowMs, refused: tryWrite(grants) };
+    const refused = tryWrite([...new Set(openings.flatMap(({ wanted }) => wanted))]);
+    writing = { openings, nowMs, refused };
     // One that is refused takes the others' with it, until they are written anew.
     if (!isOfOneSource(earned)) settle();
   };
@@ -241,8 +244,10 @@ export function createGranter(options: GranterOptions): Granter {
     },
 
     open(completed, nowMs) {
-      letInAtOnce(completed, nowMs);
       const failedBefore = counts.failed;
+      // How long a grant has yet is known only when it is in the book, and how many there are.
+      settle();
+      letInAtOnce(completed, nowMs);
       const refusals = tryAdmit(completed);
       const admitted = completed.filter((opening, index) => {
         const refused = refusals[index];

@@ -170,9 +170,10 @@ function gateRules({ protocols }: WatchList, refuse: Refusal): Statement[][] {
 /** Before connection tracking is asked: an old entry must not let a new SYN in. */
 function synRules(): Statement[][] {
   return [
-    ...granted().map((source) => [SYN, source, verdict("accept")]),
-    // Held until its source had a right to the grant that is written at this moment.
+    // Held until its source had a right to the grant that is written at this moment. It comes first, since
+    // a mark must not stay where the grant is there by now.
     [SYN, marked(LET_IN_MARK), unmark(), verdict("accept")],
+    ...granted().map((source) => [SYN, source, verdict("accept")]),
     [SYN, verdict({ goto: "refuse" })],
   ];
 }

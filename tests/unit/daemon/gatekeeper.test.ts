@@ -9,6 +9,7 @@ import { ERRNO, KernelError, TransactionError } from "../../../src/errors.ts";
 import {
   BATCH_PACKETS,
   COPIES_MAX,
+  LET_IN_TRIES,
   LINES_PER_SECOND,
   LOG_MESSAGE_BYTES,
 } from "../../../src/limits.ts";
@@ -92,7 +93,7 @@ Deno.test("handleBatch() writes the grants of each batch, and lets go after all 
   gatekeeper.handleBatch(at(0));
   assert.deepEqual(takeDone(), [
     ...["copies 2", "held 1", "admit 1", "transaction of 3", "held 0"],
-    ...["copies 2", "admit 1", "ack", "transaction of 3", "copies 0", "accept 1"],
+    ...["copies 2", "ack", "admit 1", "transaction of 3", "copies 0", "accept 1"],
   ]);
 });
 
@@ -246,6 +247,57 @@ Deno.test("handleBatch() lets go with the others whom a failing verdict did not 
   assert.equal(events("verdict failed").length, 1);
 });
 
+for (
+  const [what, earlier] of [
+    ["whose verdict failed", queued(4)],
+    ["that it could not decode", new Uint8Array(8)],
+  ] as const
+) {
+  Deno.test(`handleBatch() lets go a packet ${what} with one that is let in`, () => {
+    let failure: Error | undefined = new KernelError("send", ERRNO.ENOBUFS);
+    const { gatekeeper, held, copies, copy, takeDone } = setUp({
+      accept() {
+        if (failure !== undefined) throw failure;
+      },
+    });
+    held.push([earlier]);
+    gatekeeper.handleBatch(at(0));
+    failure = undefined;
+    copies.push(copy(...knocks()));
+    held.push([queued(5, syn(22))]);
+    takeDone();
+    gatekeeper.handleBatch(at(1));
+    assert.deepEqual(takeDone().filter((done) => / in |accept/.test(done)), [
+      "let in 5",
+      "accept 5",
+    ]);
+    copies.push(copy(...knocks("198.51.100.8")));
+    held.push([queued(6, syn(22, "198.51.100.8"))]);
+    gatekeeper.handleBatch(at(2));
+    assert.deepEqual(takeDone().filter((done) => / in |accept/.test(done)), ["let in 6"]);
+  });
+}
+
+Deno.test("handleBatch() looks for nobody's SYN who repeats a sequence, and once for all doors of one", () => {
+  const [door] = CONFIG.doors;
+  assert.ok(door);
+  const reads = (config: typeof CONFIG, times: number) => {
+    const { gatekeeper, copies, copy, done } = setGatekeeper(config);
+    const before = () => done.filter((what) => what === "held 0").length;
+    copies.push(copy(...Array.from({ length: times }, () => knocks()).flat()));
+    gatekeeper.handleBatch(at(0));
+    const first = before();
+    copies.push(copy(...knocks()));
+    gatekeeper.handleBatch(at(1));
+    return [first, before() - first];
+  };
+  const other = { ...door, name: "other", opens: [{ protocol: "tcp", first: 23, last: 23 }] };
+  const two = { ...CONFIG, doors: [door, other] } as typeof CONFIG;
+  for (const [config, times] of [[CONFIG, 1], [CONFIG, 50], [two, 1]] as const) {
+    assert.deepEqual(reads(config, times), [LET_IN_TRIES + 1, 1]);
+  }
+});
+
 Deno.test("handleBatch() says so where a grant is refused after its source was let in", () => {
   const { gatekeeper, held, copies, copy, events } = setUp({
     settle() {
@@ -343,11 +395,11 @@ for (
     // At once: the next failure could take as long.
     assert.deepEqual(takeDone(), [
       ...["copies 2", "held 1", "admit 1", "transaction of 3", "held 0"],
-      ...["copies 2", "admit 1", "ack", "transaction of 3", "accept 2"],
+      ...["copies 2", "ack", "admit 1", "transaction of 3", "accept 2"],
     ]);
     gatekeeper.handleBatch(at(0));
     assert.deepEqual(takeDone(), [
-      ...["copies 2", "held 0", "admit 1", "ack", "transaction of 3", "held 0"],
+      ...["copies 2", "ack", "held 0", "admit 1", "transaction of 3", "held 0"],
     ]);
     gatekeeper.tick(0);
     assert.deepEqual(logged.at(-1)?.event, "grant failed");

@@ -132,6 +132,15 @@ for (const { name, config, ruleset, wish } of rulesets) {
     });
   });
 
+  test("takes the mark away also where the grant is there by now", () => {
+    holds(({ packet }) => {
+      if (!isSyn(packet) || !wish.guards(packet) || !isSeen(packet)) return;
+      const sourceIn = [...packet.sourceIn, "grants"];
+      const fate = traverse(ruleset, "guard", { ...packet, letIn: true, sourceIn });
+      assert.deepEqual([fate.verdict, fate.marked], ["accept", false]);
+    });
+  });
+
   test("holds first SYNs and datagrams to guarded ports from finishing sources without a grant, nothing else", () => {
     holds(({ packet, watch, guard }) => {
       const shut = isSeen(packet) && (isFirstSyn(packet) || packet.protocol === "udp") &&
