@@ -8,7 +8,7 @@ import { addCounter } from "../nftables/counter_object.ts";
 import { addElements, type Element, flushSet } from "../nftables/element.ts";
 import type { Operation } from "../nftables/operation.ts";
 import { addRule, flushChain } from "../nftables/rule.ts";
-import { addSet, deleteSet, encodeKey } from "../nftables/set.ts";
+import { addSet, deleteSet, encodeKey, type NftSet } from "../nftables/set.ts";
 import { addTable } from "../nftables/table.ts";
 import { addressBytes } from "../packet/address.ts";
 import {
@@ -37,6 +37,7 @@ export function installation(
   sessions: readonly Session[],
   left = NOTHING,
 ): Operation[] {
+  const ports = new Map<string, readonly Endpoint[]>(Object.entries(ruleset.ports));
   return [
     addTable({ name: TABLE, flags, comment: TABLE_COMMENT }),
     ...ruleset.counters.map((counter) => addCounter(TABLE, counter)),
@@ -46,16 +47,22 @@ export function installation(
     ...left.chains.map((chain) => deleteChain(TABLE, chain)),
     ...left.sets.map((set) => deleteSet(TABLE, set)),
     ...ruleset.sets.map((set, index) => addSet(TABLE, set, index + 1)),
-    ...Object.entries(ruleset.ports).flatMap(([set, ports]) => portElements(set, ports)),
+    ...ruleset.sets.flatMap((set) => portElements(set, ports.get(set.name))),
     ...sessionElements(ruleset, sessions),
     ...grantElements(grants),
     ...ruleset.rules.map((rule) => addRule(TABLE, rule)),
   ];
 }
 
-function portElements(set: string, endpoints: readonly Endpoint[]): Operation[] {
-  const elements = endpoints.map((one): Element => ({ key: encodeKey(endpointFields(one)) }));
-  return [flushSet(TABLE, set), ...addElements(TABLE, set, elements)];
+function portElements(
+  { name, key }: NftSet,
+  endpoints: readonly Endpoint[] | undefined,
+): Operation[] {
+  if (endpoints === undefined) return [];
+  const elements = endpoints.map((one): Element => ({
+    key: encodeKey(key.length === 1 ? [portBytes(one.port)] : endpointFields(one)),
+  }));
+  return [flushSet(TABLE, name), ...addElements(TABLE, name, elements)];
 }
 
 function sessionElements({ sets }: Ruleset, sessions: readonly Session[]): Operation[] {

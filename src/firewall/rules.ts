@@ -9,6 +9,7 @@ import {
   countedAs,
   ctEstablished,
   destinationIn,
+  destinationPortIn,
   echoRequest,
   fromType,
   limitedTo,
@@ -57,6 +58,9 @@ export function rulesOf(
 ): Rule[] {
   return [
     ...chainRules("watch", watchRules(list)),
+    ...(list.ports.early === undefined
+      ? []
+      : chainRules("early", [...bannedPass(list), copied(queueNumber)])),
     ...chainRules("knock", knockRules(list, queueNumber)),
     ...chainRules("final", finalRules("finishing", queueNumber)),
     ...(list.ports.ranges === undefined
@@ -69,28 +73,29 @@ export function rulesOf(
   ];
 }
 
-/** The flags come first: for segments of established traffic they are all that is asked. */
-function watchRules({ protocols, flagTests, echoes }: WatchList): Statement[][] {
-  const toKnock = [notLoopback(), toLocalAddress(), verdict({ goto: "knock" })];
+/**
+ * The flags come first: for segments of established traffic they are all that is asked. Then what floods
+ * are made of: most knocks need no other set.
+ */
+function watchRules({ ports, protocols, flagTests, echoes }: WatchList): Statement[][] {
+  const to = (chain: string) => [notLoopback(), toLocalAddress(), verdict({ goto: chain })];
   const kinds = [
     ...(protocols.watched.has("tcp") ? [[FIRST_SYN, destinationIn("watched")]] : []),
     ...(protocols.watched.has("udp") ? [[UDP, destinationIn("watched")]] : []),
     ...flagTests.map((test) => [tcpFlagBits(test), destinationIn("flagged")]),
     ...echoes.map(({ protocol, bytes }) => [echoRequest(protocol, bytes)]),
   ];
-  return kinds.map((kind) => [...kind, ...toKnock]);
+  return [
+    ...(ports.early === undefined ? [] : [[FIRST_SYN, destinationPortIn("early"), ...to("early")]]),
+    ...kinds.map((kind) => [...kind, ...to("knock")]),
+  ];
 }
 
-function knockRules({ ports, finalEchoes }: WatchList, queueNumber: number): Statement[][] {
-  const bans = ports.decoys !== undefined;
+function knockRules(list: WatchList, queueNumber: number): Statement[][] {
+  const { ports, finalEchoes } = list;
   return [
     [destinationIn("guarded"), verdict({ goto: "hold" })],
-    ...(bans
-      ? [
-        [sourceAloneIn("ip", "banned4"), verdict("accept")],
-        [sourceAloneIn("ip6", "banned6"), verdict("accept")],
-      ]
-      : []),
+    ...bannedPass(list),
     [destinationIn("finals"), verdict({ goto: "final" })],
     ...finalEchoes.map(({ protocol, bytes }) => [
       echoRequest(protocol, bytes),
@@ -98,12 +103,19 @@ function knockRules({ ports, finalEchoes }: WatchList, queueNumber: number): Sta
     ]),
     ...(ports.ranges === undefined ? [] : [[destinationIn("ranges"), verdict({ goto: "range" })]]),
     copied(queueNumber),
-    ...(bans
-      ? [
-        [destinationIn("decoys"), rememberSource("ip", "banned4")],
-        [destinationIn("decoys"), rememberSource("ip6", "banned6")],
-      ]
-      : []),
+    ...(ports.decoys === undefined ? [] : [
+      [destinationIn("decoys"), rememberSource("ip", "banned4")],
+      [destinationIn("decoys"), rememberSource("ip6", "banned6")],
+    ]),
+  ];
+}
+
+/** Who is banned goes on, unheard. */
+function bannedPass({ ports }: WatchList): Statement[][] {
+  if (ports.decoys === undefined) return [];
+  return [
+    [sourceAloneIn("ip", "banned4"), verdict("accept")],
+    [sourceAloneIn("ip6", "banned6"), verdict("accept")],
   ];
 }
 

@@ -2,7 +2,8 @@
 //
 //   watch (prerouting -250, before connection tracking): SYNs and datagrams to watched ports go to
 //          knock, and what else is a knock: segments with certain flags, echo requests of some length
-//   knock: a knock is copied to the daemon and goes on
+//   early: a SYN that is a knock and not one of the last two is copied to the daemon and goes on
+//   knock: so is every other knock, after it was looked at what else it is
 //   final: with one of the last two knocks of a sequence its source is `finishing` for a moment
 //   range: so it is with any knock of a sequence that changes, but `ranging`, in a set of its own
 //   hold:  a SYN to a guarded port without a grant: from a source that is either it waits for the daemon,
@@ -70,6 +71,7 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
       { name: "hold" },
       { name: "final" },
       ...(list.ports.ranges === undefined ? [] : [{ name: "range" }]),
+      ...(list.ports.early === undefined ? [] : [{ name: "early" }]),
       { name: "knock" },
       { name: "gate" },
       { name: "watch", prerouting: WATCH_PRIORITY },
@@ -101,10 +103,12 @@ export function onlyNewcomers(ruleset: Ruleset): Ruleset {
 
 /** The ruleset as text for `nft -f`; with `owned`, said in a comment, since old nft cannot read it. */
 export function rulesetText(ruleset: Ruleset, owned: boolean): string {
-  const elements = new Map(Object.entries(ruleset.ports));
+  const elements = new Map<string, readonly Endpoint[]>(Object.entries(ruleset.ports));
   const blocks = [
     ...ruleset.counters.map(counterText),
-    ...ruleset.sets.map((set) => setText(set, (elements.get(set.name) ?? []).map(elementText))),
+    ...ruleset.sets.map((set) =>
+      setText(set, (elements.get(set.name) ?? []).map((one) => elementText(set, one)))
+    ),
     ...ruleset.chains.map((chain) => [
       `chain ${chain.name} {`,
       ...(chain.prerouting === undefined
@@ -138,7 +142,11 @@ function sets({ ports, protocols }: WatchList, { grantsMax, banMs }: Config): Nf
   } as const;
   const banned = { timeout: true, dynamic: true, size: BANNED_MAX } as const;
   return [
-    ...Object.keys(ports).map((name) => ({ name, ...endpoints })),
+    ...Object.keys(ports).map((name) =>
+      name === "early"
+        ? { name, key: ["inet_service"], timeout: false } as const
+        : { name, ...endpoints }
+    ),
     ...(ports.ranges === undefined ? ["finishing"] : ["finishing", "ranging"]).flatMap((name) => [
       { name: `${name}4`, key: ["ipv4_addr"], ...finishing } as const,
       { name: `${name}6`, key: ["ipv6_addr"], ...finishing } as const,
@@ -158,6 +166,6 @@ function sets({ ports, protocols }: WatchList, { grantsMax, banMs }: Config): Nf
   ];
 }
 
-function elementText({ protocol, port }: Endpoint): string {
-  return `${protocol} . ${port}`;
+function elementText({ key }: NftSet, { protocol, port }: Endpoint): string {
+  return key.length === 1 ? String(port) : `${protocol} . ${port}`;
 }

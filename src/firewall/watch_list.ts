@@ -27,6 +27,8 @@ export interface Echo {
 
 /** Ports in the sets of that name. A set that no rule would ask is not there. */
 export interface PortSets {
+  /** TCP ports of knocks that are nothing else and not the last: what is copied at once. */
+  readonly early?: readonly Endpoint[];
   /** All at which SYNs or datagrams are looked at. */
   readonly watched: readonly Endpoint[];
   readonly guarded: readonly Endpoint[];
@@ -67,23 +69,28 @@ export function watchListOf({ doors, decoys, banMs }: Config): WatchList {
   const changing = endpointsOf(doors.flatMap(changingPorts));
 
   const guarded = endpointsOf(doors.flatMap(({ opens }) => opens));
+  const knocks = endpointsOfSteps(steps.filter((step) => !hasFlags(step)));
   const watched = [
     ...guarded,
-    ...endpointsOfSteps(steps.filter((step) => !hasFlags(step))),
+    ...knocks,
     ...changing,
     ...decoys,
   ];
+  const finals = endpointsOfSteps(lastSteps);
+  const early = without(knocks, [...guarded, ...finals, ...changing, ...decoys])
+    .filter(({ protocol }) => protocol === "tcp");
   const cut = opened(doors, "cut");
   const kept = without(opened(doors, "keep"), cut);
   const flagged = without(endpointsOfSteps(steps.filter(hasFlags)), guarded);
   return {
     ports: {
+      ...(early.length === 0 ? {} : { early: ascending(early) }),
       watched: ascending(watched),
       guarded: ascending(guarded),
       ...(kept.length === 0 || cut.length === 0 ? {} : { kept: ascending(kept) }),
       ...(flagged.length === 0 ? {} : { flagged: ascending(flagged) }),
       ...(banMs === undefined || decoys.length === 0 ? {} : { decoys: ascending(decoys) }),
-      finals: ascending(endpointsOfSteps(lastSteps)),
+      finals: ascending(finals),
       ...(changing.length === 0 ? {} : { ranges: ascending(changing) }),
     },
     flagTests: flagged.length === 0 ? [] : distinct(

@@ -1,5 +1,5 @@
-// Set: keys to look up, in constant time. A key is a concatenation of fields, each padded to four
-// bytes. The types are for people who list the set; the kernel knows only the length.
+// Set: keys to look up, in constant time. A key is one field, or a concatenation of fields, each padded
+// to four bytes. The types are for people who list the set; the kernel knows only the length.
 
 import {
   type Attributes,
@@ -131,20 +131,26 @@ export function keyType(key: readonly FieldType[]): number {
 
 /** Bytes of a key with its padding. */
 export function keyLength(key: readonly FieldType[]): number {
-  return key.reduce((sum, field) => sum + Math.ceil(FIELD_TYPE[field].length / 4) * 4, 0);
+  const [only, ...others] = key;
+  if (only !== undefined && others.length === 0) return FIELD_TYPE[only].length;
+  return key.reduce((sum, field) => sum + padded(FIELD_TYPE[field].length), 0);
 }
 
-/** A key from the bytes of its fields, each padded to four bytes. */
+/** A key from the bytes of its fields; of several each is padded to four bytes. */
 export function encodeKey(fields: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(
-    fields.reduce((sum, field) => sum + Math.ceil(field.length / 4) * 4, 0),
-  );
+  const [only, ...others] = fields;
+  if (only !== undefined && others.length === 0) return only;
+  const bytes = new Uint8Array(fields.reduce((sum, field) => sum + padded(field.length), 0));
   let at = 0;
   for (const field of fields) {
     bytes.set(field, at);
-    at += Math.ceil(field.length / 4) * 4;
+    at += padded(field.length);
   }
   return bytes;
+}
+
+function padded(length: number): number {
+  return Math.ceil(length / 4) * 4;
 }
 
 /** The set as nft's text, with elements where given. */

@@ -132,6 +132,11 @@ export function destinationIn(set: string): Statement {
   };
 }
 
+/** Packets whose destination port is an element of the set. */
+export function destinationPortIn(set: string): Statement {
+  return { nft: `th dport @${set}`, expressions: [FIELD.dport.load(0), lookup(set)] };
+}
+
 /** Packets whose source address and two more fields are an element of the set. */
 export function sourceIn(
   family: keyof typeof SOURCE_ADDRESS,

@@ -87,6 +87,9 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
         const same = masked.sort().join() === wanted.sort().join();
         return when(packet.protocol === "tcp" && same === !not);
       }
+      case "th":
+        matched(nft, /^th dport @\w+$/);
+        return when((ports.get(set) ?? []).some(({ port }) => port === packet.port));
       case "ip":
       case "ip6":
         matched(nft, /^ip6? saddr( \. (meta l4proto|th sport) \. th dport)? @\w+$/);

@@ -37,8 +37,11 @@ for (const { name, config, ruleset, wish } of rulesets) {
     const held = texts.filter(({ text }) => /\bqueue\b/.test(text));
     assert.deepEqual([...new Set(held.map(({ chain }) => chain))], ["hold"]);
     const copied = texts.filter(({ text }) => /\blog\b/.test(text));
+    const early = ruleset.ports.early === undefined ? [] : ["early"];
     const range = wish.changing.length > 0 ? ["range"] : [];
-    assert.deepEqual(copied.map(({ chain }) => chain), ["knock", "final", ...range, "refuse"]);
+    assert.deepEqual(copied.map(({ chain }) => chain), [
+      ...[...early, "knock", "final", ...range, "refuse"],
+    ]);
     const numbers = texts.flatMap(({ text }) => [...text.matchAll(/(?:group|bypass to) (\d+)/g)]);
     assert.deepEqual([...new Set(numbers.map(([, number]) => number))], [String(QUEUE)]);
     assert.ok(held.every(({ text }) => text.includes("flags bypass")));

@@ -19,6 +19,7 @@ const banMs = 60_000 as Milliseconds;
 /** A configuration and the elements of its sets. */
 const cases: readonly [what: string, config: Config, sets: Record<string, string>][] = [
   ["a plain door", configOf(), {
+    early: "tcp/7000",
     watched: "tcp/22 tcp/7000 tcp/8000 tcp/9000",
     guarded: "tcp/22",
     finals: "tcp/8000 tcp/9000",
@@ -45,6 +46,7 @@ const cases: readonly [what: string, config: Config, sets: Record<string, string
     "one-time sequences, used up ones among them",
     configOf({ doors: [oneTimeDoor({ sequences: [["tcp/1", "udp/2", "tcp/3"], ["tcp/4"], []] })] }),
     {
+      early: "tcp/1",
       watched: "tcp/1 tcp/3 tcp/4 tcp/22 udp/2",
       guarded: "tcp/22",
       finals: "tcp/3 tcp/4 udp/2",
@@ -58,6 +60,26 @@ const cases: readonly [what: string, config: Config, sets: Record<string, string
       guarded: "tcp/22",
       finals: "",
       ranges: "tcp/1 tcp/2 tcp/3 udp/4 udp/5",
+    },
+  ],
+  [
+    "knocks that are something else as well, or no SYNs: none of them is copied at once",
+    configOf({
+      doors: [
+        plainDoor({
+          steps: ["tcp/1", "tcp/2", "tcp/22", "tcp/3", "udp/4", finAt(5), "tcp/6", "tcp/7"],
+        }),
+        rotatingDoor({ ports: "tcp/2-3" }),
+      ],
+      decoys: ["tcp/8"],
+    }),
+    {
+      early: "tcp/1",
+      watched: "tcp/1 tcp/2 tcp/3 tcp/6 tcp/7 tcp/8 tcp/22 udp/4",
+      guarded: "tcp/22",
+      flagged: "tcp/5",
+      finals: "tcp/6 tcp/7",
+      ranges: "tcp/2 tcp/3",
     },
   ],
   [
