@@ -5,7 +5,7 @@
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
-import type { Config, Door, Endpoint } from "../config/config.ts";
+import type { Config, Door } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { EventTime } from "../knock/lock.ts";
@@ -21,7 +21,7 @@ import { isKnock, PARSE_NAMES } from "../packet/outcome.ts";
 import { parsePacket } from "../packet/parse.ts";
 import type { Admission, Opening } from "./admission.ts";
 import { bySource, portFields } from "./fields.ts";
-import { createGranter } from "./granter.ts";
+import { createGranter, type GranterOptions } from "./granter.ts";
 import type { Fields, Log } from "./log.ts";
 import { createRefusalCount } from "./refusal_count.ts";
 import { createThrottle } from "./throttle.ts";
@@ -122,9 +122,11 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
   /** Lines to be written when no packet waits for it. */
   let lines: (() => void)[] = [];
   const later = (line: () => void) => void lines.push(line);
-  const letIn = (source: Readonly<Source>, endpoints: readonly Endpoint[], nowMs: number) => {
+  const letIn: GranterOptions["letIn"] = (source, endpoints, isExpected, nowMs) => {
     // Who connects at once after the last knock is there by now, or will be in a moment.
-    for (let tries = 0; waiting.length === 0 && tries < LET_IN_TRIES; tries++) takeHeld();
+    if (waiting.length === 0 && takeHeld() === 0 && isExpected()) {
+      for (let tries = 1; waiting.length === 0 && tries < LET_IN_TRIES; tries++) takeHeld();
+    }
     for (const packet of waiting) {
       if (packet.from === undefined || packet.isLetIn || !isSameSource(packet.from, source)) {
         continue;

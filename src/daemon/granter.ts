@@ -22,10 +22,14 @@ export interface GranterOptions {
   readonly kernel: Conversation;
   /** Notes what is used up, before the grant. */
   readonly admit: Admission;
-  /** Lets in what is held of a source for these ports, before there are grants for it. */
+  /**
+   * Lets in what is held of a source for these ports, before there are grants for it; where nothing is,
+   * it looks a little longer if something is expected.
+   */
   readonly letIn: (
     source: Readonly<Source>,
     endpoints: readonly Endpoint[],
+    isExpected: () => boolean,
     nowMs: number,
   ) => void;
   readonly log: Log;
@@ -110,13 +114,12 @@ export function createGranter(options: GranterOptions): Granter {
    * are written together, so the first one tells of all.
    */
   const isRepeated = (
-    opening: Opening,
+    { source, door }: Opening,
     find: GrantBook["find"],
     nowMs: number,
   ): boolean => {
-    const { source, door } = opening;
     const [first] = endpoints.get(door) ?? [];
-    if (first === undefined || usesUp(opening)) return false;
+    if (first === undefined || !isPlain(door)) return false;
     const standing = find(source, first.protocol, first.port);
     const renewalMs = Math.min(RENEWAL_MS, door.timeoutMs / 8);
     return standing?.door === door && nowMs - standing.notedMs < renewalMs;
@@ -129,18 +132,17 @@ export function createGranter(options: GranterOptions): Granter {
    */
   const letInAtOnce = (completed: readonly Opening[], nowMs: number) => {
     const [first] = completed;
-    if (first === undefined || !isOfOneSource(completed)) return;
-    const doors = new Set<Door>();
-    for (const opening of completed) {
-      const { door } = opening;
+    if (first === undefined || (completed.length > 1 && !isOfOneSource(completed))) return;
+    const doors = completed.length > 1 ? new Set(completed.map(({ door }) => door)) : [first.door];
+    const wanted: Endpoint[] = [];
+    for (const door of doors) {
       // Of two doors to one port none cuts where the other keeps: `parseConfig` sees to it.
-      if (door.onExpire !== "keep" || usesUp(opening)) continue;
-      // With a grant nothing of it is held.
-      if (!isRepeated(opening, book.find, nowMs)) doors.add(door);
+      if (door.onExpire === "keep" && isPlain(door)) wanted.push(...endpoints.get(door) ?? []);
     }
-    const wanted = [...doors].flatMap((door) => endpoints.get(door) ?? []);
     if (wanted.length === 0 || book.size + wanted.length > grantsMax) return;
-    letIn(first.source, wanted, nowMs);
+    // With a grant nothing of it is held.
+    const isExpected = () => completed.some((one) => !isRepeated(one, book.find, nowMs));
+    letIn(first.source, wanted, isExpected, nowMs);
   };
 
   const grant = (admitted: readonly Opening[], nowMs: number) => {
@@ -284,9 +286,9 @@ function endpointsByDoor({ doors }: Config): ReadonlyMap<Door, readonly Endpoint
   return new Map(doors.map((door) => [door, endpointsOf(door.opens)]));
 }
 
-/** Is the sequence, or its step, valid only once? */
-function usesUp({ line, timeStep }: Opening): boolean {
-  return line !== undefined || timeStep !== undefined;
+/** Other doors' sequences, or steps of them, are valid only once. */
+function isPlain({ knock }: Door): boolean {
+  return knock.kind === "plain";
 }
 
 function isOfOneSource(openings: readonly Opening[]): boolean {
