@@ -1,5 +1,5 @@
 // The kernel's limit: the same knock without any user space, eight stages in dynamic nft sets with
-// the chains of pk (watch at -250, guard at -150, conntrack on, the host answers). It is the fastest
+// the chains of pk (watch at -250, guard at -190, conntrack on, the host answers). It is the fastest
 // way to write it: one verdict map, and sources stay in the sets they have passed until a timeout,
 // so that a later round finds elements instead of adding them. It has none of pk's rules about
 // wrong ports, repeated SYNs or bounds.
@@ -46,7 +46,7 @@ table inet kernel_knock {
     tcp dport vmap { ${doors} }
   }
   chain guard {
-    type filter hook prerouting priority -150;
+    type filter hook prerouting priority -190;
     tcp dport != ${GUARDED_PORT} accept
     tcp flags & (fin|syn|rst|ack) == syn ip saddr @stage${last}_4 accept
     tcp flags & (fin|syn|rst|ack) == syn ip6 saddr @stage${last}_6 accept
