@@ -1,7 +1,8 @@
 // The copies of knocks, and what waits for them: parse each copy, step the machine, write the grants
 // of a batch in one transaction; then what was held goes on. All else waits for a quiet moment.
 //
-// **Invariant:** when a batch is handled, no packet that was read is held any more.
+// **Invariant:** when a batch is handled, every packet that was read has had its verdict; one that failed is
+// given anew with the next.
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";

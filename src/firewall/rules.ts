@@ -37,9 +37,9 @@ import type { WatchList } from "./watch_list.ts";
 export const REFUSED_PREFIX = "refused";
 
 /**
- * Set by the daemon's verdict on a SYN that it lets in before the grant for it is written. Only who has
- * CAP_NET_ADMIN can mark a packet, and `gate`, which every such SYN comes to, takes the mark away before
- * anybody else looks.
+ * Set by the daemon's verdict on a SYN that it lets in before the grant for it is written: "pkin". No
+ * packet brings a mark along from the network, and `gate`, which every such SYN comes to, takes it away
+ * before anybody else looks.
  */
 export const LET_IN_MARK = 0x706b_696e;
 
