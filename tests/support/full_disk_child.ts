@@ -16,11 +16,12 @@ function refusal(steps: UsedSteps, step: number): string {
   }
 }
 
-// As much as one rewrite takes, to be given back.
-Deno.writeFileSync(`${folder}/filler`, new Uint8Array(8 * 1024));
+// As much as one rewrite takes, to be given back: two pages, wherever a page has 64 KiB.
+Deno.writeFileSync(`${folder}/filler`, new Uint8Array(128 * 1024));
 using steps = openUsedSteps(folder);
 let taken = 0;
-while (refusal(steps, taken) === "true") taken++;
+let ended: string;
+while ((ended = refusal(steps, taken)) === "true") taken++;
 const again = refusal(steps, taken);
 using afterRestart = openUsedSteps(folder);
 const known = Array.from({ length: taken }, (_, step) => isNew(afterRestart, step));
@@ -34,6 +35,7 @@ using last = openUsedSteps(folder);
 const inTheEnd = Array.from({ length: taken + 1 }, (_, step) => isNew(last, step));
 console.log(JSON.stringify({
   taken,
+  ended,
   again,
   full,
   rewriting,
