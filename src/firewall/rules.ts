@@ -47,7 +47,8 @@ export const LET_IN_MARK = 0x706b_696e;
 export const SYN = tcpFlags(["syn"], ["syn", "ack"]);
 export const UDP = overProtocol("udp");
 
-const FIRST_SYN = tcpFlags(["syn"], ["fin", "syn", "rst", "ack"]);
+const TCP = overProtocol("tcp");
+const NO_FIRST_SYN = tcpFlagsNot(["syn"], ["fin", "syn", "rst", "ack"]);
 const TCP_ALONE: ReadonlySet<Transport> = new Set(["tcp"]);
 
 /** The rules of all chains. `queueKind` is how this kernel holds packets. */
@@ -74,19 +75,20 @@ export function rulesOf(
 }
 
 /**
- * The flags come first: for segments of established traffic they are all that is asked. Then what floods
+ * Segments of established traffic end at the flags, which are all that is asked of them. Then what floods
  * are made of: most knocks need no other set.
  */
 function watchRules({ ports, protocols, flagTests, echoes }: WatchList): Statement[][] {
   const to = (chain: string) => [notLoopback(), toLocalAddress(), verdict({ goto: chain })];
   const kinds = [
-    ...(protocols.watched.has("tcp") ? [[FIRST_SYN, destinationIn("watched")]] : []),
+    ...(protocols.watched.has("tcp") ? [[TCP, destinationIn("watched")]] : []),
     ...(protocols.watched.has("udp") ? [[UDP, destinationIn("watched")]] : []),
-    ...flagTests.map((test) => [tcpFlagBits(test), destinationIn("flagged")]),
     ...echoes.map(({ protocol, bytes }) => [echoRequest(protocol, bytes)]),
   ];
   return [
-    ...(ports.early === undefined ? [] : [[FIRST_SYN, destinationPortIn("early"), ...to("early")]]),
+    ...flagTests.map((test) => [tcpFlagBits(test), destinationIn("flagged"), ...to("knock")]),
+    ...(protocols.watched.has("tcp") ? [[NO_FIRST_SYN, verdict("accept")]] : []),
+    ...(ports.early === undefined ? [] : [[TCP, destinationPortIn("early"), ...to("early")]]),
     ...kinds.map((kind) => [...kind, ...to("knock")]),
   ];
 }
@@ -156,14 +158,14 @@ function holdRules(
   ];
 }
 
+/** What most packets are comes first: of established connections no set is asked, unless with `cut`. */
 function guardRules({ ports, protocols }: WatchList): Statement[][] {
-  const kept = destinationIn(ports.kept === undefined ? "guarded" : "kept");
+  const kept = ports.kept === undefined ? [] : [destinationIn("kept")];
   return [
-    // What most packets are comes first; with `cut` they need a grant as well.
     ...(protocols.kept.has("tcp")
-      ? [[kept, tcpFlagsNot(["syn"], ["syn", "ack"]), ctEstablished(), verdict("accept")]]
+      ? [[tcpFlagsNot(["syn"], ["syn", "ack"]), ctEstablished(), ...kept, verdict("accept")]]
       : []),
-    ...(protocols.kept.has("udp") ? [[UDP, kept, ctEstablished(), verdict("accept")]] : []),
+    ...(protocols.kept.has("udp") ? [[UDP, ctEstablished(), ...kept, verdict("accept")]] : []),
     [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })],
   ];
 }

@@ -1,7 +1,8 @@
 // The ruleset pk owns, as a value: it can be printed as nft text and turned into one transaction.
 //
 //   watch (prerouting -250, before connection tracking): SYNs and datagrams to watched ports go to
-//          knock, and what else is a knock: segments with certain flags, echo requests of some length
+//          knock, and what else is a knock: segments with certain flags, echo requests of some length;
+//          other segments end at their flags
 //   early: a SYN that is a knock and not one of the last two is copied to the daemon and goes on
 //   knock: so is every other knock, after it was looked at what else it is
 //   final: with one of the last two knocks of a sequence its source is `finishing` for a moment
@@ -9,8 +10,8 @@
 //   hold:  a SYN to a guarded port without a grant: from a source that is either it waits for the daemon,
 //          so that the grant is there first; from others it goes to refuse. A datagram from
 //          others goes on, since it can be part of what is established
-//   guard (prerouting -190, before DNAT): packets to guarded ports go on when their connection is
-//          established; others, to an address of this host, go to gate
+//   guard (prerouting -190, before DNAT): packets of established connections go on, unless they may be
+//          cut; others to guarded ports, at an address of this host, go to gate
 //   gate:  a SYN or a datagram needs a grant, or a SYN the mark of one that the daemon lets in while it
 //          writes the grant; other segments a connection that is older than pk
 //   refuse: what may not come in is counted, some of it is copied, all is dropped
