@@ -7,7 +7,6 @@
 
 import { must, sleep } from "../../support/netns.ts";
 import { BULK_PORT, FAMILIES, type FamilyName, GUARDED_PORT, KNOCK_PORTS } from "../addresses.ts";
-import type { Background } from "../background.ts";
 import type { BulkOrder, BulkSent } from "../bulk.ts";
 import type { Connected } from "../connector.ts";
 import { counted } from "../counters.ts";
@@ -36,8 +35,9 @@ const KNOCKERS = 100;
 const REFUSED_KNOCKERS = 3;
 
 const BULK_TARGET = { atLeast: 0.97 };
-const BULK_TURNS = 40;
-const BULK_SECONDS = 0.1;
+/** Many short turns: what disturbs the machine lasts longer than one of them. */
+const BULK_TURNS = 80;
+const BULK_SECONDS = 0.05;
 /** The fresh source of the bulk connection. */
 const SOURCE = 1;
 
@@ -166,54 +166,59 @@ async function openGrants(lab: BenchLab): Promise<number> {
 }
 
 /**
- * A granted connection through pk's rules, in turns beside one on a host without any rules, and one on
- * a host with a stateful firewall, as most have, which therefore tracks connections already.
+ * A granted connection through pk's rules beside one without pk: on a host with a stateful firewall, as
+ * most have, which tracks connections already, and on a bare one, where pk switches that on.
  */
 async function bulk(family: FamilyName, options: Options): Promise<Result[]> {
-  await using pkLab = await createBenchLab();
-  await using statefulLab = await createBenchLab();
-  await using plainLab = await createBenchLab();
-  await loadRuleset(statefulLab.network.server, STATEFUL);
-  await using _pk = await startPk(pkLab, "--port-dest", String(BULK_PORT));
-  await using through = await startBulk(pkLab, family);
-  await using stateful = await startBulk(statefulLab, family);
-  await using plain = await startBulk(plainLab, family);
-  {
-    await using client = startClient(pkLab);
-    const knock = { family, source: SOURCE, knocks: KNOCK_PORTS, gapMs: 5, port: BULK_PORT };
-    const { connected } = await client.order(knock) as Connected;
-    if (!connected) throw new Error("Cannot get in to the bulk port");
-  }
-  const send = async (from: Background) => {
-    const order: BulkOrder = { family, source: SOURCE, seconds: BULK_SECONDS };
-    return (await from.order(order) as BulkSent).bytesPerSecond / 1e6;
+  await using undo = new AsyncDisposableStack();
+  const host = async (hasFirewall: boolean, hasPk: boolean) => {
+    const lab = undo.use(await createBenchLab());
+    if (hasFirewall) await loadRuleset(lab.network.server, STATEFUL);
+    if (hasPk) undo.use(await startPk(lab, "--port-dest", String(BULK_PORT)));
+    const source = undo.use(await startBulk(lab, family));
+    if (hasPk) await letIn(lab, family);
+    return { source, rates: [] as number[] };
   };
-  const rates: Record<"pk" | "stateful" | "plain", number[]> = { pk: [], stateful: [], plain: [] };
+  const withFirewall = await host(true, false);
+  const withBoth = await host(true, true);
+  const bare = await host(false, false);
+  const withPk = await host(false, true);
+
+  const order: BulkOrder = { family, source: SOURCE, seconds: BULK_SECONDS };
+  const hosts = [withFirewall, withBoth, bare, withPk];
   for (let turn = -1; turn < BULK_TURNS * options.repetitions; turn++) {
-    const [one, other, third] = [await send(through), await send(stateful), await send(plain)];
-    if (turn < 0) continue;
-    rates.pk.push(one);
-    rates.stateful.push(other);
-    rates.plain.push(third);
+    // Each goes first in turn, and comes after each other one.
+    if (turn % hosts.length === 0) hosts.reverse();
+    hosts.push(...hosts.splice(0, 1));
+    for (const { source, rates } of hosts) {
+      const { bytesPerSecond } = await source.order(order) as BulkSent;
+      if (turn >= 0) rates.push(bytesPerSecond / 1e6);
+    }
   }
   /** What disturbs the machine disturbs all of a turn, so the turns' own ratios say more than medians. */
-  const beside = (what: string, reference: readonly number[]): Result => ({
+  const beside = (what: string, pk: readonly number[], none: readonly number[]): Result => ({
     scenario: "grants",
-    what: `${family}, bulk TCP of a granted connection`,
+    what: `${family}, bulk TCP of a granted connection, ${what}`,
     unit: "MB/s",
-    value: median(rates.pk),
-    reference: { what, value: median(reference) },
-    ratio: median(rates.pk.map((rate, turn) => rate / (reference[turn] ?? NaN))),
+    value: median(pk),
+    reference: { what: "no pk", value: median(none) },
+    ratio: median(pk.map((rate, turn) => rate / (none[turn] ?? NaN))),
+    target: BULK_TARGET,
+    chart: `bulk TCP beside no pk, ${what}`,
+    detail: { pk, none },
   });
   return [
-    {
-      ...beside("no pk", rates.plain),
-      target: BULK_TARGET,
-      chart: "bulk TCP beside no pk",
-      detail: rates,
-    },
-    beside("no pk, stateful firewall", rates.stateful),
+    beside("host with a firewall", withBoth.rates, withFirewall.rates),
+    beside("bare host", withPk.rates, bare.rates),
   ];
+}
+
+/** Knocks for the bulk connection's source. */
+async function letIn(lab: BenchLab, family: FamilyName): Promise<void> {
+  await using client = startClient(lab);
+  const knock = { family, source: SOURCE, knocks: KNOCK_PORTS, gapMs: 5, port: BULK_PORT };
+  const { connected } = await client.order(knock) as Connected;
+  if (!connected) throw new Error("Cannot get in to the bulk port");
 }
 
 /** A sink on the server's side and a source on the client's, on a processor each. */
