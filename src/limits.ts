@@ -196,3 +196,18 @@ export const ROTATING_PORTS_KNOWN_MAX = 524_288;
 
 /** HMACs a second for all rotating doors together: some 3 us each, so 15 % of a processor. */
 export const ROTATING_HMACS_PER_SECOND_MAX = 50_000;
+
+/** How often it is looked whether knocks come faster than they are read. */
+export const SHEDDING_WINDOW_MS = 250;
+
+/** Copies that may be lost in that time, of all: of eight knocks one is lost then to a third of people. */
+export const LOSS_SHARE_MAX = 0.05;
+
+/** Beyond that, how long the same share of the sources is heard: a sequence takes some 40 ms to 2 s. */
+export const HEARD_MS = 4_000;
+
+/** How much of what can be read the share that is heard may bring. */
+export const HEARD_CAPACITY_SHARE = 0.8;
+
+/** Shares that take turns: everybody's comes once in 64 s at least. */
+export const HEARD_SHARES_MAX = 16;

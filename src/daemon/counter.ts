@@ -5,7 +5,10 @@ import { readCounters } from "../firewall/firewall.ts";
 import type { Conversation } from "../netlink/conversation.ts";
 
 /** Packets of a counter of the table, or undefined where the table is gone. */
-export function readCounter(kernel: Conversation, name: "knocks" | "refused"): number | undefined {
+export function readCounter(
+  kernel: Conversation,
+  name: "knocks" | "refused" | "unheard",
+): number | undefined {
   try {
     return readCounters(kernel).get(name);
   } catch (error) {

@@ -11,7 +11,7 @@ import { libmnl } from "../../ffi/libmnl.ts";
 import { openWaiter } from "../../ffi/wait.ts";
 import { type Config, endpointsOf } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
-import { formsOf, install, isOwned, shut } from "../firewall/firewall.ts";
+import { formsOf, hear, install, isOwned, shut } from "../firewall/firewall.ts";
 import { LET_IN_MARK } from "../firewall/ruleset.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
@@ -28,6 +28,7 @@ import { useOneTimeSequence } from "./one_time_file.ts";
 import { type ConfigSource, createReloader } from "./reloader.ts";
 import {
   doorFields,
+  tellHeard,
   tellPassphrases,
   tellReady,
   tellSshSession,
@@ -35,6 +36,7 @@ import {
   tellWeakness,
 } from "./report.ts";
 import { type GuardedPorts, openSessionKeeper } from "./session_keeper.ts";
+import { createShedding } from "./shedding.ts";
 import {
   bindLogGroup,
   bindQueue,
@@ -110,6 +112,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   tellSshSession(config, log);
   tellReady(config, installed, sessions, log);
 
+  const shedding = createShedding(randomWord(), performance.now());
   let collectAtMs = performance.now() + GARBAGE_MS;
   let change: Change | undefined;
   let restoreAtMs = Infinity;
@@ -121,6 +124,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       restoreAtMs,
       reloader.dueMs,
       watchdog.dueMs,
+      shedding.dueMs,
     );
     await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
@@ -140,6 +144,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       collectAtMs = performance.now() + GARBAGE_MS;
     }
     watchdog.check(gatekeeper.copied, performance.now());
+    shed();
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
     const next = reloader.take(performance.now());
     if (next !== undefined) reload(next);
@@ -202,6 +207,25 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
   }
 
+  /** Beyond capacity, has the kernel copy the knocks of one share of the sources after the other. */
+  function shed(): void {
+    const { copied, lost } = gatekeeper;
+    const unheard = () => readCounter(kernel, "unheard");
+    const before = shedding.heard;
+    if (!shedding.check(copied, lost, unheard, performance.now())) return;
+    const { heard } = shedding;
+    try {
+      hear(kernel, config, installed.form, heard);
+    } catch (error) {
+      // Where somebody took the table away, it comes back with rules by which all are heard.
+      if (!(error instanceof KernelError)) throw error;
+      log("warning", "sources not chosen", { reason: error.message });
+      shedding.restart(performance.now());
+      return;
+    }
+    if ((heard === undefined) !== (before === undefined)) tellHeard(heard, log);
+  }
+
   /** Takes a new configuration over, or stays with the one there is and says why. */
   function reload(next: Config): void {
     const startMs = performance.now();
@@ -215,6 +239,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     try {
       const other = doors.machineOf(next, machine);
       install(kernel, next, [installed.form], live, [], socket.port);
+      shedding.restart(performance.now());
       machine = other;
       doors.share(machine);
     } catch (error) {
@@ -261,6 +286,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       const shutMs = Math.round(performance.now() - startMs);
       keeper?.tableRestored(performance.now());
       install(kernel, config, [installed.form], sessions, gatekeeper.openGrants(startMs));
+      shedding.restart(performance.now());
       log("warning", "restored", {
         reason: "somebody else changed the table pk",
         ...(change && watch.authorOf(change)),
@@ -318,6 +344,9 @@ function onSignals(handle: (signal: Deno.Signal) => void): () => void {
 }
 
 function randomKey(): HashKey {
-  const words = crypto.getRandomValues(new Uint32Array(2));
-  return [words[0] ?? 0, words[1] ?? 0];
+  return [randomWord(), randomWord()];
+}
+
+function randomWord(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
 }

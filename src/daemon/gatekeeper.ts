@@ -68,6 +68,7 @@ export interface Gatekeeper {
   isGranted(source: Readonly<Source>, port: number): boolean;
   /** Copies that the kernel made since the first one was read: those read, and those lost. */
   readonly copied: number;
+  readonly lost: number;
   /** Packets and what became of them, for the last log line. */
   counters(): Fields;
 }
@@ -349,6 +350,10 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
 
     get copied() {
       return counts.packets + counts.lost;
+    },
+
+    get lost() {
+      return counts.lost;
     },
 
     counters() {

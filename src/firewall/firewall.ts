@@ -17,8 +17,8 @@ import { addTable, deleteTable } from "../nftables/table.ts";
 import { explain } from "./explain.ts";
 import type { Grant } from "./grant.ts";
 import { grantBatch, REQUESTS_PER_GRANT } from "./grant_batch.ts";
-import { installation } from "./installation.ts";
-import { onlyNewcomers, rulesetOf, TABLE } from "./ruleset.ts";
+import { installation, rewriting } from "./installation.ts";
+import { COPYING_CHAINS, onlyNewcomers, rulesetOf, type SourceShare, TABLE } from "./ruleset.ts";
 import { fits, leftovers, readStanding, readTable } from "./standing.ts";
 
 const OWNED = NFT_TABLE_F.NFT_TABLE_F_OWNER | NFT_TABLE_F.NFT_TABLE_F_PERSIST;
@@ -116,6 +116,20 @@ export function shut(
   readTable(kernel);
   const ruleset = onlyNewcomers(rulesetOf(config, form.queueKind));
   kernel.transact(installation(ruleset, form.flags, grants, []));
+}
+
+/**
+ * Has the knocks of these sources copied and no others, or of all again, as after `install`.
+ *
+ * @throws {KernelError} when the table is gone.
+ */
+export function hear(
+  kernel: Conversation,
+  config: Config,
+  { queueKind }: Form,
+  heard: SourceShare | undefined,
+): void {
+  kernel.transact(rewriting(rulesetOf(config, queueKind, heard), COPYING_CHAINS));
 }
 
 /**

@@ -54,6 +54,14 @@ export function installation(
   ];
 }
 
+/** The rules of these chains, which stand there, anew; everything else stays as it is. */
+export function rewriting({ chains, rules }: Ruleset, names: ReadonlySet<string>): Operation[] {
+  return [
+    ...chains.filter(({ name }) => names.has(name)).map(({ name }) => flushChain(TABLE, name)),
+    ...rules.filter(({ chain }) => names.has(chain)).map((rule) => addRule(TABLE, rule)),
+  ];
+}
+
 function portElements(
   { name, key }: NftSet,
   endpoints: readonly Endpoint[] | undefined,

@@ -21,6 +21,7 @@ import {
   rejected,
   rememberSource,
   sourceAloneIn,
+  sourceHashNot,
   sourceIn,
   tcpFlagBits,
   tcpFlags,
@@ -51,18 +52,31 @@ const TCP = overProtocol("tcp");
 const NO_FIRST_SYN = tcpFlagsNot(["syn"], ["fin", "syn", "rst", "ack"]);
 const TCP_ALONE: ReadonlySet<Transport> = new Set(["tcp"]);
 
-/** The rules of all chains. `queueKind` is how this kernel holds packets. */
+/** One of `modulus` shares of all sources: those whose address has this hash. */
+export interface SourceShare {
+  readonly modulus: number;
+  /** Unsigned 32 bits that nobody on the network knows, so that no share can be aimed at. */
+  readonly seed: number;
+  /** From 0, below the modulus. */
+  readonly value: number;
+}
+
+/**
+ * The rules of all chains. `queueKind` is how this kernel holds packets; of other sources than `heard`
+ * no knock is copied.
+ */
 export function rulesOf(
   list: WatchList,
   { queueNumber, refuse }: Config,
   queueKind: QueueKind,
+  heard?: SourceShare,
 ): Rule[] {
   return [
     ...chainRules("watch", watchRules(list)),
     ...(list.ports.early === undefined
       ? []
-      : chainRules("early", [...bannedPass(list), copied(queueNumber)])),
-    ...chainRules("knock", knockRules(list, queueNumber)),
+      : chainRules("early", [...bannedPass(list), ...unheardPass(heard), copied(queueNumber)])),
+    ...chainRules("knock", knockRules(list, queueNumber, heard)),
     ...chainRules("final", finalRules("finishing", queueNumber)),
     ...(list.ports.ranges === undefined
       ? []
@@ -93,11 +107,16 @@ function watchRules({ ports, protocols, flagTests, echoes }: WatchList): Stateme
   ];
 }
 
-function knockRules(list: WatchList, queueNumber: number): Statement[][] {
+function knockRules(
+  list: WatchList,
+  queueNumber: number,
+  heard: SourceShare | undefined,
+): Statement[][] {
   const { ports, finalEchoes } = list;
   return [
     [destinationIn("guarded"), verdict({ goto: "hold" })],
     ...bannedPass(list),
+    ...unheardPass(heard),
     [destinationIn("finals"), verdict({ goto: "final" })],
     ...finalEchoes.map(({ protocol, bytes }) => [
       echoRequest(protocol, bytes),
@@ -119,6 +138,16 @@ function bannedPass({ ports }: WatchList): Statement[][] {
     [sourceAloneIn("ip", "banned4"), verdict("accept")],
     [sourceAloneIn("ip6", "banned6"), verdict("accept")],
   ];
+}
+
+/** Beyond capacity: who is heard is heard to the end of the sequence, and the others go on. */
+function unheardPass(heard: SourceShare | undefined): Statement[][] {
+  if (heard === undefined) return [];
+  return (["ip", "ip6"] as const).map((family) => [
+    sourceHashNot(family, heard),
+    countedAs("unheard"),
+    verdict("accept"),
+  ]);
 }
 
 /**

@@ -31,7 +31,7 @@ import { type Rule, ruleText } from "../nftables/rule.ts";
 import { type NftSet, setText } from "../nftables/set.ts";
 import { ctEstablished, type QueueKind, verdict } from "../nftables/statement.ts";
 import { GRANT_KEY } from "./grant.ts";
-import { rulesOf, SYN, UDP } from "./rules.ts";
+import { rulesOf, type SourceShare, SYN, UDP } from "./rules.ts";
 import { type PortSets, type WatchList, watchListOf } from "./watch_list.ts";
 
 export const TABLE = "pk";
@@ -51,7 +51,7 @@ const GUARD_PRIORITY = -190;
 /** The ports at both ends of a connection. */
 const ENDS = ["inet_service", "inet_service"] as const;
 
-export { LET_IN_MARK, REFUSED_PREFIX } from "./rules.ts";
+export { LET_IN_MARK, REFUSED_PREFIX, type SourceShare } from "./rules.ts";
 
 export interface Ruleset {
   readonly chains: readonly Chain[];
@@ -63,8 +63,14 @@ export interface Ruleset {
   readonly ports: PortSets;
 }
 
-/** The ruleset of a configuration. `queueKind` is how this kernel holds packets. */
-export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
+/** Chains that copy knocks: what is heard is decided there. */
+export const COPYING_CHAINS: ReadonlySet<string> = new Set(["early", "knock"]);
+
+/**
+ * The ruleset of a configuration. `queueKind` is how this kernel holds packets; only knocks of the sources
+ * `heard` are copied, or of all.
+ */
+export function rulesetOf(config: Config, queueKind: QueueKind, heard?: SourceShare): Ruleset {
   const list = watchListOf(config);
   return {
     chains: [
@@ -78,9 +84,9 @@ export function rulesetOf(config: Config, queueKind: QueueKind): Ruleset {
       { name: "watch", prerouting: WATCH_PRIORITY },
       { name: "guard", prerouting: GUARD_PRIORITY },
     ],
-    rules: rulesOf(list, config, queueKind),
+    rules: rulesOf(list, config, queueKind, heard),
     sets: sets(list, config),
-    counters: ["knocks", "refused"],
+    counters: ["knocks", "refused", "unheard"],
     ports: list.ports,
   };
 }

@@ -9,6 +9,7 @@ import { CT_STATE_ESTABLISHED, ctState } from "./expression/ct.ts";
 import { dynsetUpdate } from "./expression/dynset.ts";
 import { bytesU16ne, bytesU32ne, type Expression } from "./expression/expression.ts";
 import { fibType, RTN } from "./expression/fib.ts";
+import { jhash } from "./expression/hash.ts";
 import { limit } from "./expression/limit.ts";
 import { log } from "./expression/log.ts";
 import { lookup } from "./expression/lookup.ts";
@@ -22,6 +23,8 @@ import type { Statement } from "./rule.ts";
 
 const TCP_FLAGS_OFFSET = 13;
 const ARPHRD_LOOPBACK = 772;
+/** Where the second of the registers of 16 bytes begins. */
+const SECOND_REGISTER = 16;
 
 /** Bits of the TCP flags byte (RFC 9293) in nft's words. */
 const TCP_FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 } as const;
@@ -159,6 +162,23 @@ export function sourceAloneIn(family: keyof typeof SOURCE_ADDRESS, set: string):
   return {
     nft: `${family} saddr @${set}`,
     expressions: [...sourceAddress(family), lookup(set)],
+  };
+}
+
+/** Packets whose source address has another hash below `modulus` than this. */
+export function sourceHashNot(
+  family: keyof typeof SOURCE_ADDRESS,
+  { modulus, seed, value }: { modulus: number; seed: number; value: number },
+): Statement {
+  const { nfproto, start, length } = SOURCE_ADDRESS[family];
+  return {
+    nft: `jhash ${family} saddr mod ${modulus} seed 0x${seed.toString(16)} != ${value}`,
+    expressions: [
+      ...isFamily(nfproto),
+      payload("network", start, length, SECOND_REGISTER),
+      jhash(SECOND_REGISTER, length, modulus, seed),
+      cmp("neq", bytesU32ne(value)),
+    ],
   };
 }
 

@@ -18,6 +18,8 @@ export interface ConnectOrder {
   /** Pause before every SYN but the one of the connection. */
   readonly gapMs: number;
   readonly port: number;
+  /** Whole milliseconds for the connection; where it is left out, as long as the system tries. */
+  readonly giveUpMs?: number | undefined;
 }
 
 /** One order: connections to `port` tried anew until one is made. */
@@ -42,14 +44,14 @@ const EINPROGRESS = 115;
 const SOL_SOCKET = 1, SO_ERROR = 4, POLLOUT = 4;
 
 function connect(libc: Libc, order: ConnectOrder): Connected {
-  const { family, knocks, gapMs, port } = order;
+  const { family, knocks, gapMs, port, giveUpMs } = order;
   const source = freshSource(family, order.source);
   const sockets = knocks.map((to) => ({
     to: serverAt(family, to),
     fd: boundSocket(libc, source, true),
   }));
   const door = serverAt(family, port);
-  const fd = boundSocket(libc, source, false);
+  const fd = boundSocket(libc, source, giveUpMs !== undefined);
   try {
     let start = 0;
     if (sockets.length === 0) pause(libc, gapMs);
@@ -61,7 +63,8 @@ function connect(libc: Libc, order: ConnectOrder): Connected {
       }
     }
     if (sockets.length === 0) start = performance.now();
-    const connected = libc.connect(fd, door, door.length) === 0;
+    const connected = libc.connect(fd, door, door.length) === 0 ||
+      (giveUpMs !== undefined && isConnected(libc, fd, giveUpMs));
     return { connected, us: (performance.now() - start) * 1000 };
   } finally {
     for (const each of [fd, ...sockets.map((socket) => socket.fd)]) libc.close(each);

@@ -27,6 +27,8 @@ export interface Visit {
   readonly knocks?: Knocks | undefined;
   /** How often somebody knocks who does not get in; once where it is left out. */
   readonly attemptsMax?: number;
+  /** When to give a connection up; as long as the system tries where it is left out. */
+  readonly giveUpMs?: number;
 }
 
 /** The sequence of a fresh source at this moment: asked anew for each of its attempts. */
@@ -44,7 +46,7 @@ export function freshSources(first = 1): FreshSources {
 export async function visit(
   client: Background,
   fresh: FreshSources,
-  { family, count, gapMs, withinMs, knocks = usualKnocks, attemptsMax = 1 }: Visit,
+  { family, count, gapMs, withinMs, knocks = usualKnocks, attemptsMax = 1, giveUpMs }: Visit,
 ): Promise<Knocker[]> {
   const knockers: Knocker[] = [];
   const endMs = performance.now() + withinMs;
@@ -53,7 +55,8 @@ export async function visit(
     const address = freshAddress(family, source);
     for (let attempts = 1;; attempts++) {
       const ports = await knocks(source);
-      const order: ConnectOrder = { family, source, knocks: ports, gapMs, port: GUARDED_PORT };
+      const port = GUARDED_PORT;
+      const order: ConnectOrder = { family, source, knocks: ports, gapMs, port, giveUpMs };
       const connected = await client.order(order) as Connected;
       if (!connected.connected && attempts < attemptsMax) continue;
       knockers.push({ ...connected, address, attempts, endedMs: Date.now() });

@@ -20,6 +20,8 @@ export interface Packet {
   readonly established: boolean;
   /** It bears the mark of the daemon's verdict. */
   readonly letIn: boolean;
+  /** Its source is of the share that is heard. */
+  readonly heard: boolean;
   /** Sets that have its source, without the family's number: "grants". */
   readonly sourceIn: readonly string[];
   /** Limits still let it through. */
@@ -113,6 +115,10 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
       case "fib":
         if (nft === "fib daddr type local") return when(packet.to === "local");
         return when(packet.from === matched(nft, /^fib saddr type (local|broadcast)$/)[1]);
+      case "jhash": {
+        const [, family] = matched(nft, /^jhash (ip6?) saddr mod \d+ seed 0x[0-9a-f]+ != \d+$/);
+        return when(packet.family === family && !packet.heard);
+      }
       case "ct":
         matched(nft, /^ct state established$/);
         return when(packet.established);

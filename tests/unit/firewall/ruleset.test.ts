@@ -18,17 +18,18 @@ import { type Packet, traverse } from "./naive_nft.ts";
 const QUEUE = 4_660;
 /** LET_IN_MARK as nft lists it: "pkin". */
 const MARK = "0x706b696e";
+const SHARE = { modulus: 3, seed: 1, value: 2 };
 const FLAGS = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"] as const;
 
 /** Every form that a ruleset can take. */
 const rulesets = Object.entries(rulesetConfigs).flatMap(([what, config]) =>
   (["queue", "xt-target"] as const).map((kind) => {
-    const ruleset = rulesetOf(config, kind);
-    return { name: `${what}, ${kind}`, config, ruleset, wish: wishOf(config) };
+    const [ruleset, beyond] = [rulesetOf(config, kind), rulesetOf(config, kind, SHARE)];
+    return { name: `${what}, ${kind}`, config, ruleset, beyond, wish: wishOf(config) };
   })
 );
 
-for (const { name, config, ruleset, wish } of rulesets) {
+for (const { name, config, ruleset, beyond, wish } of rulesets) {
   const texts = ruleset.rules.map((rule) => ({ chain: rule.chain, text: ruleText(rule) }));
   const test = (what: string, fn: () => void) => Deno.test(`the ruleset (${name}) ${what}`, fn);
   const holds = (check: (journey: Journey) => void) => forPackets(config, ruleset, check);
@@ -75,7 +76,10 @@ for (const { name, config, ruleset, wish } of rulesets) {
     const named = (pattern: RegExp) =>
       unique(texts.flatMap(({ text }) => [...text.matchAll(pattern)].map(([, one]) => one ?? "")));
     assert.deepEqual(named(/@(\w+)/g), unique(ruleset.sets.map((set) => set.name)));
-    assert.deepEqual(named(/counter name "(\w+)"/g), unique(ruleset.counters));
+    const counters = beyond.rules.flatMap((rule) => {
+      return [...ruleText(rule).matchAll(/counter name "(\w+)"/g)].map(([, one]) => one ?? "");
+    });
+    assert.deepEqual(unique(counters), unique(ruleset.counters));
     const chains = ruleset.chains.map((chain) => chain.name);
     assert.equal(new Set(chains).size, chains.length);
     const bases = ruleset.chains.filter((chain) => chain.prerouting !== undefined);
@@ -181,6 +185,21 @@ for (const { name, config, ruleset, wish } of rulesets) {
         : undefined;
       const takes = knocked && set !== undefined && !packet.full.includes(set.slice(0, -1));
       assert.deepEqual(watch.remembered, takes ? [set] : []);
+    });
+  });
+
+  test("copies no knock of a source that is not heard, and does everything else alike", () => {
+    assert.deepEqual({ ...beyond, rules: ruleset.rules }, ruleset);
+    holds(({ packet, watch, guard }) => {
+      const through = (heard: boolean) =>
+        traverse(beyond, "watch", { ...packet, heard, letIn: false });
+      assert.deepEqual(through(true), watch);
+      assert.deepEqual(traverse(beyond, "guard", { ...packet, heard: false }), guard);
+      const unheard = through(false);
+      assert.equal(unheard.verdict, watch.verdict);
+      if (wish.guards(packet)) return assert.deepEqual(unheard, watch);
+      assert.deepEqual([unheard.copies, unheard.remembered], [[], []]);
+      if (watch.copies.length > 0) assert.deepEqual(unheard.counted, ["unheard"]);
     });
   });
 
@@ -317,6 +336,7 @@ function packetsFor(config: Config): fc.Arbitrary<Packet> {
     from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
     established: fc.boolean(),
     letIn: fc.boolean(),
+    heard: fc.constant(true),
     sourceIn: fc.subarray(["grants", "inherited", "finishing", "ranging", "banned"]),
     withinLimit: fc.boolean(),
     full: fc.subarray(["finishing", "ranging", "banned"]),

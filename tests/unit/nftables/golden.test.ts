@@ -51,6 +51,11 @@ const tolerated: readonly Tolerated[] = [
   },
   {
     message: "NFT_MSG_NEWRULE",
+    nft: /^4\.1(#\d+)? hash\.6 = 00000000$/,
+    why: "NFTA_HASH_OFFSET is added to the hash; its absence means 0",
+  },
+  {
+    message: "NFT_MSG_NEWRULE",
     nft: /^4\.1(#\d+)? bitwise\.6 = 00000000$/,
     why: "NFTA_BITWISE_OP 0 is NFT_BITWISE_BOOL (mask and xor), which is what its absence means",
   },
