@@ -200,14 +200,20 @@ export const ROTATING_HMACS_PER_SECOND_MAX = 50_000;
 /** How often it is looked whether knocks come faster than they are read. */
 export const SHEDDING_WINDOW_MS = 250;
 
-/** Copies that may be lost in that time, of all: of eight knocks one is lost then to a third of people. */
-export const LOSS_SHARE_MAX = 0.05;
+/**
+ * Copies that may be lost in that time, of all. At 8 % every second person is heard with all of eight
+ * knocks, as with two shares.
+ */
+export const LOSS_SHARE_MAX = 0.1;
 
-/** Beyond that, how long the same share of the sources is heard: a sequence takes some 40 ms to 2 s. */
+/** Knocks read a second, below which a loss is not one of a flood that lasts, but is told late. */
+export const LOSING_READS_MIN = 5_000;
+
+/** Beyond capacity, how long the same share of the sources is heard: a sequence takes some 40 ms to 2 s. */
 export const HEARD_MS = 4_000;
 
 /** How much of what can be read the share that is heard may bring. */
 export const HEARD_CAPACITY_SHARE = 0.8;
 
-/** Shares that take turns: everybody's comes once in 64 s at least. */
+/** Shares that take turns: everybody's comes once in 64 s or so. */
 export const HEARD_SHARES_MAX = 16;

@@ -21,6 +21,7 @@ import { createAdmission } from "./admission.ts";
 import { readCounter } from "./counter.ts";
 import { createDoors } from "./doors.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
+import { createHearing } from "./hearing.ts";
 import { requireNetAdmin } from "./host.ts";
 import { watchHostFirewall } from "./host_firewall_watch.ts";
 import { type Log, openLog } from "./log.ts";
@@ -28,7 +29,6 @@ import { useOneTimeSequence } from "./one_time_file.ts";
 import { type ConfigSource, createReloader } from "./reloader.ts";
 import {
   doorFields,
-  tellHeard,
   tellPassphrases,
   tellReady,
   tellSshSession,
@@ -36,7 +36,6 @@ import {
   tellWeakness,
 } from "./report.ts";
 import { type GuardedPorts, openSessionKeeper } from "./session_keeper.ts";
-import { createShedding } from "./shedding.ts";
 import {
   bindLogGroup,
   bindQueue,
@@ -112,7 +111,12 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   tellSshSession(config, log);
   tellReady(config, installed, sessions, log);
 
-  const shedding = createShedding(randomWord(), performance.now());
+  const hearing = createHearing({
+    hear: (heard) => hear(kernel, config, installed.form, heard),
+    unheard: () => readCounter(kernel, "unheard"),
+    seed: randomWord(),
+    log,
+  }, performance.now());
   let collectAtMs = performance.now() + GARBAGE_MS;
   let change: Change | undefined;
   let restoreAtMs = Infinity;
@@ -124,7 +128,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       restoreAtMs,
       reloader.dueMs,
       watchdog.dueMs,
-      shedding.dueMs,
+      hearing.dueMs,
     );
     await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
@@ -144,7 +148,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       collectAtMs = performance.now() + GARBAGE_MS;
     }
     watchdog.check(gatekeeper.copied, performance.now());
-    shed();
+    hearing.check(gatekeeper, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
     const next = reloader.take(performance.now());
     if (next !== undefined) reload(next);
@@ -207,25 +211,6 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
   }
 
-  /** Beyond capacity, has the kernel copy the knocks of one share of the sources after the other. */
-  function shed(): void {
-    const { copied, lost } = gatekeeper;
-    const unheard = () => readCounter(kernel, "unheard");
-    const before = shedding.heard;
-    if (!shedding.check(copied, lost, unheard, performance.now())) return;
-    const { heard } = shedding;
-    try {
-      hear(kernel, config, installed.form, heard);
-    } catch (error) {
-      // Where somebody took the table away, it comes back with rules by which all are heard.
-      if (!(error instanceof KernelError)) throw error;
-      log("warning", "sources not chosen", { reason: error.message });
-      shedding.restart(performance.now());
-      return;
-    }
-    if ((heard === undefined) !== (before === undefined)) tellHeard(heard, log);
-  }
-
   /** Takes a new configuration over, or stays with the one there is and says why. */
   function reload(next: Config): void {
     const startMs = performance.now();
@@ -239,7 +224,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     try {
       const other = doors.machineOf(next, machine);
       install(kernel, next, [installed.form], live, [], socket.port);
-      shedding.restart(performance.now());
+      hearing.installed(performance.now());
       machine = other;
       doors.share(machine);
     } catch (error) {
@@ -286,7 +271,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       const shutMs = Math.round(performance.now() - startMs);
       keeper?.tableRestored(performance.now());
       install(kernel, config, [installed.form], sessions, gatekeeper.openGrants(startMs));
-      shedding.restart(performance.now());
+      hearing.installed(performance.now());
       log("warning", "restored", {
         reason: "somebody else changed the table pk",
         ...(change && watch.authorOf(change)),

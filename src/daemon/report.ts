@@ -10,10 +10,8 @@ import {
 } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import { type Installed, isOwned } from "../firewall/firewall.ts";
-import type { SourceShare } from "../firewall/ruleset.ts";
 import { isPassphrase } from "../knock/encrypted_message.ts";
 import { strengthOfSteps } from "../knock/strength.ts";
-import { HEARD_MS } from "../limits.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import { portFields } from "./fields.ts";
@@ -110,17 +108,6 @@ export function tellReady(
     if (!(error instanceof KernelError)) throw error;
     log("warning", "service manager not told", { reason: error.message });
   }
-}
-
-/** Who is heard from now on: a share of the sources, or all again. */
-export function tellHeard(heard: SourceShare | undefined, log: Log): void {
-  if (heard === undefined) return log("info", "all heard", {});
-  log("warning", "beyond capacity", {
-    heard: `1/${heard.modulus}`,
-    hint:
-      "more knocks come than can be read; one share of the sources after the other is heard, each for " +
-      `${HEARD_MS / 1000} s: who does not get in must knock again`,
-  });
 }
 
 /** What is guarded, and by how many doors where there are several. */

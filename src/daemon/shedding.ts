@@ -8,9 +8,19 @@ import {
   HEARD_CAPACITY_SHARE,
   HEARD_MS,
   HEARD_SHARES_MAX,
+  LOSING_READS_MIN,
   LOSS_SHARE_MAX,
   SHEDDING_WINDOW_MS,
 } from "../limits.ts";
+
+/** A turn of the daemon lasts longer than a window where it gets little of a processor, but not so long. */
+const WINDOW_STRETCH_MAX = 4;
+
+/** A loss is told by the next copy, and copies wait in the socket: those of the share before, too. */
+const SETTLING_MS = 2 * SHEDDING_WINDOW_MS;
+
+/** After each share that was read whole, so much more is thought to be possible. */
+const CAPACITY_GROWTH = 1.1;
 
 export interface Shedding {
   /**
@@ -18,7 +28,8 @@ export interface Shedding {
    *
    * @param copied copies that were read or lost, which only grows.
    * @param lost those lost.
-   * @param unheard asks for the knocks that were not copied, which only grows; undefined where nobody knows.
+   * @param unheard asks for the knocks that were not copied: a counter, which may begin anew; undefined
+   *   where nobody knows.
    * @returns true when `heard` is another share now.
    */
   check(
@@ -27,7 +38,7 @@ export interface Shedding {
     unheard: () => number | undefined,
     nowMs: number,
   ): boolean;
-  /** All sources are heard, and will be for some seconds: the rules were written anew, or cannot be. */
+  /** All sources are heard, and for some seconds nothing changes that. */
   restart(nowMs: number): void;
   /** Who is heard; undefined: all. */
   readonly heard: SourceShare | undefined;
@@ -35,23 +46,20 @@ export interface Shedding {
   readonly dueMs: number;
 }
 
-/** A turn of the daemon lasts longer than a window where it gets little of a processor, but not so long. */
-const WINDOW_STRETCH_MAX = 4;
-
-/** With each share that was read whole, as much more is thought to be possible. */
-const CAPACITY_GROWTH = 1.05;
-
 /** All are heard until copies are lost. The seed: 32 bits by chance. */
 export function createShedding(seed: number, startMs: number): Shedding {
   let windowMs = startMs;
+  let quietUntilMs = startMs;
   let lastCopied = 0;
   let lastLost = 0;
   let lastUnheard: number | undefined;
+  let lostBefore = false;
   /** Knocks a second that could be read when some were lost, since when there may be more room. */
   let capacity = Infinity;
   let shares = 1;
   let turn = 0;
   let turnEndsMs = Infinity;
+  let partition = seed;
 
   /** How many shares it takes that each can be read whole, of knocks that come at this rate. */
   const sharesFor = (rate: number): number => {
@@ -59,46 +67,59 @@ export function createShedding(seed: number, startMs: number): Shedding {
     return Math.min(Math.max(enough, 1), HEARD_SHARES_MAX);
   };
 
+  const takeUnheard = (counted: number | undefined): number => {
+    const last = lastUnheard;
+    lastUnheard = counted;
+    if (counted === undefined || last === undefined) return 0;
+    // A table made anew counts from 0.
+    return counted < last ? counted : counted - last;
+  };
+
   return {
     check(copied, lost, unheard, nowMs) {
-      const seconds = (nowMs - windowMs) / 1000;
-      if (seconds * 1000 < SHEDDING_WINDOW_MS) return false;
+      const ms = nowMs - windowMs;
+      if (ms < SHEDDING_WINDOW_MS) return false;
       const newCopied = copied - lastCopied;
       const newLost = lost - lastLost;
       [windowMs, lastCopied, lastLost] = [nowMs, copied, lost];
       // Of a process that was idle or stopped, the rates say nothing.
-      if (seconds * 1000 > WINDOW_STRETCH_MAX * SHEDDING_WINDOW_MS) return false;
+      const isTelling = nowMs >= quietUntilMs && ms <= WINDOW_STRETCH_MAX * SHEDDING_WINDOW_MS;
+      const read = (newCopied - newLost) * 1000 / ms;
+      const isLosing = isTelling && newLost > newCopied * LOSS_SHARE_MAX &&
+        read >= LOSING_READS_MIN;
+      // A burst is over before anything could be done about it.
+      const isLasting = isLosing && (lostBefore || shares > 1);
+      lostBefore = isLosing;
+      if (isLasting) capacity = read;
+      else if (shares === 1) return false;
 
-      const read = (newCopied - newLost) / seconds;
-      // A loss is told by the next copy, which may come long after it: where next to nothing was read, it is
-      // old news.
-      const isLosing = newLost > newCopied * LOSS_SHARE_MAX &&
-        (capacity === Infinity || read > capacity * (1 - HEARD_CAPACITY_SHARE));
-      if (shares === 1 && !isLosing) return false;
-      const counted = unheard();
-      const newUnheard = Math.max(0, (counted ?? 0) - (lastUnheard ?? counted ?? 0));
-      lastUnheard = counted;
-      capacity = isLosing ? read : Math.max(capacity, read);
-
-      const wanted = sharesFor((newCopied + newUnheard) / seconds);
+      const newUnheard = takeUnheard(unheard());
+      if (!isTelling) return false;
+      const came = newCopied + newUnheard;
+      const wanted = sharesFor(came * 1000 / ms);
+      // Some source is too much by itself. Who shares with it would never be heard: there are other shares.
+      const isUneven = isLasting && newCopied * shares > 2 * came;
+      if (isUneven) partition = (partition + 1) >>> 0;
       // A share has its turn to the end, unless it is too large or nothing needs shares any more.
-      if (!isLosing && wanted > 1 && nowMs < turnEndsMs) return false;
+      const isTooMuch = isUneven || (isLasting && wanted > shares);
+      if (!isTooMuch && wanted > 1 && nowMs < turnEndsMs) return false;
       // There may be more room than once was measured, which only a try can tell.
-      if (!isLosing) capacity *= CAPACITY_GROWTH;
+      if (!isLasting) capacity = Math.max(capacity, read) * CAPACITY_GROWTH;
       shares = wanted;
       turn++;
       turnEndsMs = nowMs + HEARD_MS;
+      quietUntilMs = shares === 1 ? nowMs : nowMs + SETTLING_MS;
       return true;
     },
 
     restart(nowMs) {
       shares = 1;
       lastUnheard = undefined;
-      windowMs = nowMs + HEARD_MS;
+      quietUntilMs = nowMs + HEARD_MS;
     },
 
     get heard() {
-      return shares === 1 ? undefined : { modulus: shares, seed, value: turn % shares };
+      return shares === 1 ? undefined : { modulus: shares, seed: partition, value: turn % shares };
     },
 
     get dueMs() {

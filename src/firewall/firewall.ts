@@ -191,8 +191,9 @@ function settle(
   }
 }
 
-/** Packets that the kernel counted by the names of its counters: knocks that it has copied, SYNs
- * that it refused. Empty where the table is gone.
+/**
+ * Packets that the kernel counted by the names of its counters: knocks that it has copied, those of
+ * sources that are not heard, SYNs that it refused. Empty where the table is gone.
  */
 export function readCounters(kernel: Conversation): ReadonlyMap<string, number> {
   const counters = kernel.ask(listCounters(TABLE)).map((message) =>

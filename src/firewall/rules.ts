@@ -49,6 +49,7 @@ export const SYN = tcpFlags(["syn"], ["syn", "ack"]);
 export const UDP = overProtocol("udp");
 
 const TCP = overProtocol("tcp");
+const FIRST_SYN = tcpFlags(["syn"], ["fin", "syn", "rst", "ack"]);
 const NO_FIRST_SYN = tcpFlagsNot(["syn"], ["fin", "syn", "rst", "ack"]);
 const TCP_ALONE: ReadonlySet<Transport> = new Set(["tcp"]);
 
@@ -95,7 +96,7 @@ export function rulesOf(
 function watchRules({ ports, protocols, flagTests, echoes }: WatchList): Statement[][] {
   const to = (chain: string) => [notLoopback(), toLocalAddress(), verdict({ goto: chain })];
   const kinds = [
-    ...(protocols.watched.has("tcp") ? [[TCP, destinationIn("watched")]] : []),
+    ...(protocols.watched.has("tcp") ? [[FIRST_SYN, destinationIn("watched")]] : []),
     ...(protocols.watched.has("udp") ? [[UDP, destinationIn("watched")]] : []),
     ...echoes.map(({ protocol, bytes }) => [echoRequest(protocol, bytes)]),
   ];
