@@ -67,6 +67,13 @@ async function guardsSsh(suite: Suite, t: Deno.TestContext): Promise<void> {
     },
   );
 
+  await step("the kernel has what a share of the sources is chosen by", async () => {
+    const rule = (family: string) =>
+      `nft add rule inet share c jhash ${family} saddr mod 3 seed 0x1 != 2 counter accept`;
+    await guest.sh("nft add table inet share && nft add chain inet share c");
+    await guest.sh(`${rule("ip")} && ${rule("ip6")} && nft delete table inet share`);
+  });
+
   await step("the unit's hardening holds in the running process", () => hardened(guest));
 
   let young: Session | undefined;
