@@ -36,18 +36,33 @@ export function createHearing(options: HearingOptions, startMs: number): Hearing
   const shedding = createShedding(seed, startMs);
   let retryAtMs = Infinity;
   let failureTold = false;
+  /** Of so many shares one is heard, as the log has it. */
+  let sharesTold = 1;
 
-  const tryToHear = (heard: SourceShare | undefined, nowMs: number): boolean => {
+  const tell = (heard: SourceShare | undefined) => {
+    const shares = heard?.modulus ?? 1;
+    if (shares === sharesTold) return;
+    sharesTold = shares;
+    if (shares === 1) return log("info", "all heard", {});
+    log("warning", "beyond capacity", {
+      heard: `1/${shares}`,
+      hint:
+        "more knocks come than can be read; one share of the sources after the other is heard, each for " +
+        `${HEARD_MS / 1000} s: who does not get in must knock again`,
+    });
+  };
+
+  const tryToHear = (heard: SourceShare | undefined, nowMs: number): void => {
     try {
       hear(heard);
       retryAtMs = Infinity;
-      return true;
+      tell(heard);
     } catch (error) {
       if (!(error instanceof KernelError)) throw error;
       retryAtMs = nowMs + RETRY_MS;
       if (!failureTold) log("warning", "sources not chosen", { reason: error.message });
       failureTold = true;
-      return false;
+      shedding.restart(nowMs);
     }
   };
 
@@ -55,34 +70,15 @@ export function createHearing(options: HearingOptions, startMs: number): Hearing
     check({ copied, lost }, nowMs) {
       if (nowMs >= retryAtMs) tryToHear(undefined, nowMs);
       if (retryAtMs !== Infinity) return;
-      const before = shedding.heard;
-      if (!shedding.check(copied, lost, unheard, nowMs)) return;
-      const { heard } = shedding;
-      if (!tryToHear(heard, nowMs)) {
-        shedding.restart(nowMs);
-        if (before === undefined) return;
-      }
-      tell(before, shedding.heard, log);
+      if (shedding.check(copied, lost, unheard, nowMs)) tryToHear(shedding.heard, nowMs);
     },
     installed(nowMs) {
-      const before = shedding.heard;
       retryAtMs = Infinity;
       shedding.restart(nowMs);
-      tell(before, undefined, log);
+      tell(undefined);
     },
     get dueMs() {
       return Math.min(shedding.dueMs, retryAtMs);
     },
   };
-}
-
-function tell(before: SourceShare | undefined, heard: SourceShare | undefined, log: Log): void {
-  if (before?.modulus === heard?.modulus) return;
-  if (heard === undefined) return log("info", "all heard", {});
-  log("warning", "beyond capacity", {
-    heard: `1/${heard.modulus}`,
-    hint:
-      "more knocks come than can be read; one share of the sources after the other is heard, each for " +
-      `${HEARD_MS / 1000} s: who does not get in must knock again`,
-  });
 }

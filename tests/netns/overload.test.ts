@@ -4,7 +4,8 @@
 //     client  two generators, one on each processor, flat out ──► server: pk with a low priority
 
 import { doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { FAMILIES, GUARDED_PORT } from "../bench/addresses.ts";
+import { FAMILIES, type FamilyName, GUARDED_PORT } from "../bench/addresses.ts";
+import type { Background } from "../bench/background.ts";
 import type { Connected } from "../bench/connector.ts";
 import { PARTIAL, walk } from "../bench/flood.ts";
 import type { Sent } from "../bench/generator.ts";
@@ -40,12 +41,9 @@ for (const family of FAMILIES) {
       await using client = startClient(lab);
       await using pk = await startPk(lab);
       await slow(pk);
-      const course = walk(PARTIAL, family, SOURCES);
       const fresh = freshSources();
       {
-        await using _one = startFlood(lab.send, course, 0);
-        const send = async (order: object) => await second.order(order) as Sent;
-        await using _other = startFlood(send, { ...course, from: SECOND_FROM }, 0);
+        await using _floods = floods(lab, second, family);
         match(String((await pk.event("beyond capacity", {}, EVENT)).heard), /^1\/\d+$/);
         match(await copying(lab), /jhash ip6 saddr mod \d+ seed/);
         const one = { family, gapMs: 5, giveUpMs: 500, withinMs: 60_000 };
@@ -80,10 +78,7 @@ netnsTest(
     const fresh = freshSources();
     const family = "ipv4";
     {
-      const course = walk(PARTIAL, family, SOURCES);
-      await using _one = startFlood(lab.send, course, 0);
-      const send = async (order: object) => await second.order(order) as Sent;
-      await using _other = startFlood(send, { ...course, from: SECOND_FROM }, 0);
+      await using _floods = floods(lab, second, family);
       await killed.event("beyond capacity", {}, EVENT);
       killed.kill("SIGKILL");
       await killed.ended();
@@ -99,6 +94,16 @@ netnsTest(
     ok(after.every(({ connected }) => connected), JSON.stringify(after));
   },
 );
+
+/** Two floods, flat out, until they are disposed of. */
+function floods(lab: BenchLab, second: Background, family: FamilyName): AsyncDisposableStack {
+  const course = walk(PARTIAL, family, SOURCES);
+  const stack = new AsyncDisposableStack();
+  stack.use(startFlood(lab.send, course, 0));
+  const send = async (order: object) => await second.order(order) as Sent;
+  stack.use(startFlood(send, { ...course, from: SECOND_FROM }, 0));
+  return stack;
+}
 
 /** Leaves pk a small part of a processor that others use. */
 async function slow(pk: Daemon): Promise<void> {

@@ -78,9 +78,11 @@ Deno.test("check() leaves no share in the kernel, where the end of it was refuse
   for (let window = 0; window < 10; window++) flood.window(0);
   assert.notEqual(flood.inKernel, undefined, "it stands there still");
   assert.ok(Number.isFinite(flood.hearing.dueMs), "and is thought of");
+  assert.deepEqual(flood.lines, ["beyond capacity", "sources not chosen"]);
   flood.refuse(false);
   for (let window = 0; window < 5; window++) flood.window(0);
   assert.equal(flood.inKernel, undefined);
+  assert.equal(flood.lines.at(-1), "all heard", "not before it was so");
 });
 
 Deno.test("installed() ends it, and the flood is noticed again later", () => {
