@@ -42,6 +42,10 @@ const run = object({
     description:
       message`What who did not knock sees at the guarded port: drop (no answer) or reset (as from a closed port). Default: drop`,
   })),
+  filter: optional(option("--filter", value("HOW"), {
+    description:
+      message`stateful: segments pass when connection tracking knows their connection; stateless: only what begins a connection is judged, and nothing is tracked. Default: stateful`,
+  })),
   decoys: optional(option("--decoys", value("PORTS"), {
     description:
       message`TCP ports that set a source back to the start of the sequence, so that scans get nowhere. Default: none`,

@@ -135,12 +135,20 @@ export type Refusal = "drop" | "reset";
 /** What happens to connections made while a grant was open, when it ends. */
 export type OnExpire = "keep" | "cut";
 
+/**
+ * What is asked of a segment that begins no connection: that connection tracking knows its connection
+ * (stateful), or nothing (stateless).
+ */
+export type Filter = "stateful" | "stateless";
+
 export type LogFormat = "text" | "json";
 export type LogLevel = "debug" | "info" | "warning" | "error";
 
 export interface Config {
   readonly doors: readonly Door[];
   readonly refuse: Refusal;
+  /** With `stateless`, TCP doors keep connections and UDP doors cut them: CONNECTIONS_OF_STATELESS. */
+  readonly filter: Filter;
   /** Ports that nobody knocks on but who guesses: they set a source back to the start. */
   readonly decoys: readonly Endpoint[];
   /** How long a decoy keeps its source from knocking at all; undefined does not. */
@@ -156,6 +164,15 @@ export interface Config {
 
 /** The sequence that everybody can read in the source: of use for a first try only. */
 export const PUBLIC_SEQUENCE = [80, 81, 82, 83, 84, 85, 86, 87].map((port) => port as Port);
+
+/**
+ * What can become of connections that connection tracking does not know: segments of TCP tell that they
+ * begin nothing, datagrams do not.
+ */
+export const CONNECTIONS_OF_STATELESS: Readonly<Record<Transport, OnExpire>> = {
+  tcp: "keep",
+  udp: "cut",
+};
 
 /** Fixed at random once: a number that others seldom use. */
 export const QUEUE_NUMBER = 27_085;

@@ -2,6 +2,7 @@
 
 import { GRANTS_MAX, SOURCES_MAX, WITHIN_MS } from "../limits.ts";
 import {
+  type Filter,
   type LogFormat,
   type LogLevel,
   type Milliseconds,
@@ -17,6 +18,7 @@ export const DEFAULTS = {
   timeoutMs: 20_000 as Milliseconds,
   onExpire: "keep" satisfies OnExpire,
   refuse: "drop" satisfies Refusal,
+  filter: "stateful" satisfies Filter,
   queueNumber: QUEUE_NUMBER,
   tableOwner: true,
   sourcesMax: SOURCES_MAX,

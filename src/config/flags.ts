@@ -12,6 +12,8 @@ import {
 } from "../limits.ts";
 import {
   type Config,
+  CONNECTIONS_OF_STATELESS,
+  type Filter,
   type LogFormat,
   type LogLevel,
   type Milliseconds,
@@ -30,6 +32,7 @@ export interface RawFlags {
   readonly ruleTimer?: string | undefined;
   readonly within?: string | undefined;
   readonly refuse?: string | undefined;
+  readonly filter?: string | undefined;
   readonly onExpire?: string | undefined;
   readonly decoys?: string | undefined;
   readonly ban?: string | undefined;
@@ -86,6 +89,7 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
   const timeoutMs = take("--rule-timer", flags.ruleTimer, parseTimer, String(DEFAULTS.timeoutMs));
   const withinMs = take("--within", flags.within, parseTimer, String(DEFAULTS.withinMs));
   const refuse = take("--refuse", flags.refuse, parseRefusal, DEFAULTS.refuse);
+  const filter = take("--filter", flags.filter, parseFilter, DEFAULTS.filter);
   const onExpire = take("--on-expire", flags.onExpire, parseOnExpire, DEFAULTS.onExpire);
   const decoys = take("--decoys", flags.decoys, parseDecoys, "none");
   const banMs = take("--ban", flags.ban, parseBan, "none");
@@ -117,6 +121,7 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
         weakAccepted: false,
       }],
       refuse,
+      filter,
       decoys: decoys.map((decoy) => ({ protocol: "tcp", port: decoy })),
       banMs,
       queueNumber,
@@ -127,7 +132,7 @@ export function parseFlags(flags: RawFlags): ParsedFlags {
     },
     findings,
     publicSequence: sequence.join() === PUBLIC_SEQUENCE.join(),
-    conflict: conflictOf(sequence, port, decoys),
+    conflict: conflictOf(sequence, port, decoys) ?? filterConflictOf(filter, onExpire),
   };
 }
 
@@ -143,6 +148,11 @@ function conflictOf(
   if (both === undefined) return undefined;
   const other = both === port ? "--port-dest" : "--port-seq";
   return `Cannot use port ${both} as a decoy: it is in ${other}, too`;
+}
+
+function filterConflictOf(filter: Filter, onExpire: OnExpire): string | undefined {
+  if (filter === "stateful" || onExpire === CONNECTIONS_OF_STATELESS.tcp) return undefined;
+  return "Cannot cut connections that are not tracked: --on-expire cut needs --filter stateful";
 }
 
 const PORT_REASON = "a port is a number from 1 to 65535";
@@ -175,6 +185,11 @@ function parseDecoys(text: string): Parsed<readonly Port[]> {
 function parseRefusal(text: string): Parsed<Refusal> {
   if (text === "drop" || text === "reset") return { value: text };
   return { reason: "a refused SYN gets drop (no answer) or reset (as from a closed port)" };
+}
+
+function parseFilter(text: string): Parsed<Filter> {
+  if (text === "stateful" || text === "stateless") return { value: text };
+  return { reason: "a filter is stateful (connections are tracked) or stateless" };
 }
 
 function parseOnExpire(text: string): Parsed<OnExpire> {

@@ -5,7 +5,7 @@ import { ConfigError } from "../errors.ts";
 import { openYaml, type Path, type YamlDocument } from "../yaml/document.ts";
 import { isRecord } from "../yaml/shape.ts";
 import type { Config, Door, EncryptedKnock, Knock, Milliseconds, RotatingKnock } from "./config.ts";
-import { KNOCK_DEFAULTS } from "./defaults.ts";
+import { DEFAULTS, KNOCK_DEFAULTS } from "./defaults.ts";
 import type { Files } from "./files.ts";
 import { parseOneTimeLines } from "./one_time.ts";
 import {
@@ -19,7 +19,13 @@ import {
   type SecretPlace,
 } from "./secret_file.ts";
 import { type DraftDoor, reportConflicts } from "./yaml/conflicts.ts";
-import { configSchema, decoysSchema, type DoorInFile, doorSchema } from "./yaml/schema.ts";
+import {
+  configSchema,
+  decoysSchema,
+  type DoorInFile,
+  doorSchema,
+  filterSchema,
+} from "./yaml/schema.ts";
 
 export interface Environment {
   /** systemd's $CREDENTIALS_DIRECTORY. */
@@ -81,12 +87,14 @@ export function parseConfig(
     return door === undefined ? [] : [draftOf(name, door, { document, files, place })];
   });
   const decoys = document.quietly(decoysSchema, ["decoys"]) ?? [];
-  reportConflicts(drafts, decoys, document);
+  const filter = document.quietly(filterSchema, ["filter"]) ?? DEFAULTS.filter;
+  reportConflicts(drafts, decoys, filter, document);
   document.finish();
   if (whole === undefined) throw new TypeError("A configuration is wrong and nothing says so");
   return {
     doors: drafts.map(doorOf),
     refuse: whole.refuse,
+    filter: whole.filter,
     decoys: whole.decoys,
     banMs: whole.ban,
     queueNumber: whole["queue-num"],

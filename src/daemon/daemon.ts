@@ -17,6 +17,7 @@ import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
 import { COLLECT_MS, FLOOD_COPIES, GARBAGE_MS, LINGER_MS, TURN_MS } from "../limits.ts";
 import { openConversation } from "../netlink/conversation.ts";
+import type { Session } from "../netlink/sock_diag.ts";
 import { createAdmission } from "./admission.ts";
 import { readCounter } from "./counter.ts";
 import { createDoors } from "./doors.ts";
@@ -215,12 +216,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   function reload(next: Config): void {
     const startMs = performance.now();
     const ports = guardedPorts(next);
-    // Guarded from now on, or cut from now on: who is in by no open grant stays.
-    const added = liveSessions(log).filter(({ port, source }) =>
-      ports.has(port) && guarded.get(port) !== ports.get(port) &&
-      !gatekeeper.isGranted(source, port)
-    );
-    const live = [...sessions.filter(({ port }) => ports.has(port)), ...added];
+    const live = sessionsKept(next, ports);
     try {
       const other = doors.machineOf(next, machine);
       install(kernel, next, [installed.form], live, [], socket.port);
@@ -245,6 +241,18 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
     const tookMs = Math.round(performance.now() - startMs);
     log("info", "reloaded", { ...doorFields(config), tookMs });
+  }
+
+  /** Connections older than what guards them from now on. */
+  function sessionsKept({ filter }: Config, ports: GuardedPorts): Session[] {
+    const found = liveSessions(log).filter(({ port }) => ports.has(port));
+    // Connection tracking, which begins now, knows none of them.
+    if (config.filter === "stateless" && filter === "stateful") return found;
+    // Guarded from now on, or cut from now on: who is in by no open grant stays.
+    const added = found.filter(({ port, source }) =>
+      guarded.get(port) !== ports.get(port) && !gatekeeper.isGranted(source, port)
+    );
+    return [...sessions.filter(({ port }) => ports.has(port)), ...added];
   }
 
   /** Puts the table back where somebody changed it. */

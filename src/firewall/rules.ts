@@ -1,10 +1,11 @@
 // The rules of each chain; ruleset.ts says how the chains work together. Each function reads like the
 // chain as `pk --dry-run` prints it.
 
-import type { Config, Refusal, Transport } from "../config/config.ts";
+import type { Config, Filter, Refusal, Transport } from "../config/config.ts";
 import { LINES_PER_SECOND } from "../limits.ts";
 import type { Rule, Statement } from "../nftables/rule.ts";
 import {
+  anyProtocol,
   counted,
   countedAs,
   ctEstablished,
@@ -46,6 +47,7 @@ export const LET_IN_MARK = 0x706b_696e;
 
 /** What begins a connection. */
 export const SYN = tcpFlags(["syn"], ["syn", "ack"]);
+const NO_SYN = tcpFlagsNot(["syn"], ["syn", "ack"]);
 export const UDP = overProtocol("udp");
 
 const TCP = overProtocol("tcp");
@@ -68,7 +70,7 @@ export interface SourceShare {
  */
 export function rulesOf(
   list: WatchList,
-  { queueNumber, refuse }: Config,
+  { queueNumber, refuse, filter }: Config,
   queueKind: QueueKind,
   heard?: SourceShare,
 ): Rule[] {
@@ -83,8 +85,8 @@ export function rulesOf(
       ? []
       : chainRules("range", finalRules("ranging", queueNumber))),
     ...chainRules("hold", holdRules(list, queueNumber, queueKind)),
-    ...chainRules("guard", guardRules(list)),
-    ...chainRules("gate", gateRules(list, refuse)),
+    ...chainRules("guard", filter === "stateful" ? guardRules(list) : statelessGuardRules(list)),
+    ...chainRules("gate", gateRules(list, refuse, filter)),
     ...chainRules("refuse", refuseRules(list, queueNumber, refuse)),
   ];
 }
@@ -192,20 +194,37 @@ function holdRules(
 function guardRules({ ports, protocols }: WatchList): Statement[][] {
   const kept = ports.kept === undefined ? [] : [destinationIn("kept")];
   return [
-    ...(protocols.kept.has("tcp")
-      ? [[tcpFlagsNot(["syn"], ["syn", "ack"]), ctEstablished(), ...kept, verdict("accept")]]
-      : []),
+    ...(protocols.kept.has("tcp") ? [[NO_SYN, ctEstablished(), ...kept, verdict("accept")]] : []),
     ...(protocols.kept.has("udp") ? [[UDP, ctEstablished(), ...kept, verdict("accept")]] : []),
-    [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })],
+    toGate(),
   ];
 }
 
-function gateRules({ protocols }: WatchList, refuse: Refusal): Statement[][] {
+/**
+ * Without connection tracking fragments come as they are. A first one that is too short for the flags is
+ * none that may pass; one of IPv6 in which not even the protocol can be found could begin anything once
+ * it is put together, and RFC 7112 has it dropped.
+ */
+function statelessGuardRules({ protocols }: WatchList): Statement[][] {
+  return [
+    ...(protocols.guarded.has("tcp") ? [[NO_SYN, verdict("accept")]] : []),
+    toGate(),
+    [anyProtocol(), verdict("accept")],
+    [notLoopback(), toLocalAddress(), counted(), verdict("drop")],
+  ];
+}
+
+function toGate(): Statement[] {
+  return [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })];
+}
+
+function gateRules({ protocols }: WatchList, refuse: Refusal, filter: Filter): Statement[][] {
   const { guarded, cut } = protocols;
+  const tracked = filter === "stateful";
   return [
     ...(guarded.has("tcp") ? synRules() : []),
-    ...(guarded.has("udp") ? datagramRules(cut.has("udp")) : []),
-    ...(guarded.has("tcp") ? segmentRules(cut.has("tcp")) : []),
+    ...(guarded.has("udp") ? datagramRules(tracked && cut.has("udp")) : []),
+    ...(tracked && guarded.has("tcp") ? segmentRules(cut.has("tcp")) : []),
     [counted()],
     ...refusal(refuse, TCP_ALONE),
   ];

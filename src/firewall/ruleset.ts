@@ -97,15 +97,20 @@ export function rulesetOf(config: Config, queueKind: QueueKind, heard?: SourceSh
  * the answer that could end it.
  */
 export function onlyNewcomers(ruleset: Ruleset): Ruleset {
+  if (!ruleset.rules.some(asksConnections)) return ruleset;
   const rules = ruleset.rules.flatMap((rule): Rule[] => {
+    if (asksConnections(rule)) return [];
     const [first, ...others] = rule.statements.map(({ nft }) => nft);
-    if ([first, ...others].includes(ctEstablished().nft)) return [];
     if (rule.chain !== "gate" || first === SYN.nft) return [rule];
     if (first !== UDP.nft) return [];
     const refused = others.includes(verdict({ goto: "refuse" }).nft);
     return refused ? [{ chain: "gate", statements: [UDP, verdict("drop")] }] : [rule];
   });
   return { ...ruleset, rules };
+}
+
+function asksConnections({ statements }: Rule): boolean {
+  return statements.some(({ nft }) => nft === ctEstablished().nft);
 }
 
 /** The ruleset as text for `nft -f`; with `owned`, said in a comment, since old nft cannot read it. */
@@ -137,7 +142,7 @@ export function rulesetText(ruleset: Ruleset, owned: boolean): string {
   ].join("\n");
 }
 
-function sets({ ports, protocols }: WatchList, { grantsMax, banMs }: Config): NftSet[] {
+function sets({ ports, protocols }: WatchList, { grantsMax, banMs, filter }: Config): NftSet[] {
   const endpoints = { key: ["inet_proto", "inet_service"], timeout: false } as const;
   const grants = { timeout: true, size: grantsMax } as const;
   const inherited = { timeout: true, size: INHERITED_MAX } as const;
@@ -164,7 +169,7 @@ function sets({ ports, protocols }: WatchList, { grantsMax, banMs }: Config): Nf
     ]),
     { name: "grants4", key: GRANT_KEY.grants4, ...grants },
     { name: "grants6", key: GRANT_KEY.grants6, ...grants },
-    ...(protocols.guarded.has("tcp")
+    ...(filter === "stateful" && protocols.guarded.has("tcp")
       ? [
         { name: "inherited4", key: ["ipv4_addr", ...ENDS], ...inherited } as const,
         { name: "inherited6", key: ["ipv6_addr", ...ENDS], ...inherited } as const,

@@ -32,7 +32,7 @@ export interface PortSets {
   /** All at which SYNs or datagrams are looked at. */
   readonly watched: readonly Endpoint[];
   readonly guarded: readonly Endpoint[];
-  /** Those of the guarded ones whose connections outlive a grant, where there are both kinds. */
+  /** Those of the guarded ones whose connections outlive a grant, where both kinds are tracked. */
   readonly kept?: readonly Endpoint[];
   /** Where segments with other flags than a first SYN's are looked at. */
   readonly flagged?: readonly Endpoint[];
@@ -62,7 +62,7 @@ export interface WatchList {
 }
 
 /** The watch list of a configuration. */
-export function watchListOf({ doors, decoys, banMs }: Config): WatchList {
+export function watchListOf({ doors, decoys, banMs, filter }: Config): WatchList {
   const sequences = doors.flatMap(sequencesOf);
   const steps = sequences.flat();
   const lastSteps = sequences.flatMap((sequence) => sequence.slice(-FINAL_KNOCKS));
@@ -81,13 +81,14 @@ export function watchListOf({ doors, decoys, banMs }: Config): WatchList {
     .filter(({ protocol }) => protocol === "tcp");
   const cut = opened(doors, "cut");
   const kept = without(opened(doors, "keep"), cut);
+  const bothAsked = filter === "stateful" && kept.length > 0 && cut.length > 0;
   const flagged = without(endpointsOfSteps(steps.filter(hasFlags)), guarded);
   return {
     ports: {
       ...(early.length === 0 ? {} : { early: ascending(early) }),
       watched: ascending(watched),
       guarded: ascending(guarded),
-      ...(kept.length === 0 || cut.length === 0 ? {} : { kept: ascending(kept) }),
+      ...(bothAsked ? { kept: ascending(kept) } : {}),
       ...(flagged.length === 0 ? {} : { flagged: ascending(flagged) }),
       ...(banMs === undefined || decoys.length === 0 ? {} : { decoys: ascending(decoys) }),
       finals: ascending(finals),

@@ -109,6 +109,14 @@ export function overProtocol(protocol: keyof typeof IPPROTO): Statement {
 }
 
 /**
+ * Packets whose protocol is known: of IPv6, extension headers up to it are whole. The kernel ends a rule
+ * where it cannot load what is compared, so the number, which IANA reserves, only gives it a reason to.
+ */
+export function anyProtocol(): Statement {
+  return { nft: "meta l4proto != 255", expressions: isProtocol(255, "neq") };
+}
+
+/**
  * Echo requests with so many bytes of data, in a packet without options or extension headers: it is
  * the IP header's length that is asked.
  */
@@ -317,8 +325,8 @@ function isFamily(nfproto: number): Expression[] {
   return [meta("nfproto"), cmp("eq", Uint8Array.of(nfproto))];
 }
 
-function isProtocol(number: number): Expression[] {
-  return [meta("l4proto"), cmp("eq", Uint8Array.of(number))];
+function isProtocol(number: number, operation: "eq" | "neq" = "eq"): Expression[] {
+  return [meta("l4proto"), cmp(operation, Uint8Array.of(number))];
 }
 
 /** As nft lists marks. */

@@ -158,6 +158,7 @@ const V6: readonly Case[] = [
   { name: "fragments of 8 bytes", counts: false },
   { name: "odd fragment", counts: false },
   { name: "ports twice, first watched", counts: false },
+  { name: "headers in two fragments", counts: false },
   { name: "atomic fragment", counts: true },
   { name: "hop-by-hop", counts: true },
   { name: "destination options", counts: true },
@@ -274,6 +275,40 @@ netnsTest("a hostile packet is a knock or none, and changes nothing of others", 
     deepStrictEqual(pk.events.filter(({ level }) => level === "error"), []);
     pk.kill("SIGTERM");
     strictEqual(await pk.ended(), 0);
+  });
+});
+
+netnsTest("--filter stateless: no form of a SYN gets in without a grant", async (t) => {
+  await using stage = await setStage();
+  await routePeers(stage.ns);
+  await using pk = await startPk(stage.ns, "--rule-timer", "60s", "--filter", "stateless");
+  await using shooter = await startShooter(stage.lab.client, stage.ns);
+  const atTheDoor = (trial: Trial, form: string, source: string): Shot => {
+    const destination = trial.destination ?? trial.family.server;
+    return { form, source, destination, port: GUARDED };
+  };
+  const strangers = await shooter.send(
+    TRIALS.map((trial) => atTheDoor(trial, trial.form, trial.source ?? trial.stranger)),
+    500,
+  );
+  for (const [index, trial] of TRIALS.entries()) {
+    const answer = strangers.answers[index] ?? null;
+    await t.step(`${trial.family.name}: ${trial.name}`, () => {
+      // A segment that begins nothing passes to the host, which knows no connection: a reset.
+      ok(answer === null || answer.startsWith("R"), `answered with ${answer}`);
+      if (trial.counts) strictEqual(answer, null, "a SYN is refused in silence");
+    });
+  }
+  await t.step("with a grant a SYN gets in", async () => {
+    for (const family of [IPV4, IPV6]) {
+      const source = family.source(9);
+      const syn = { form: "plain", source, destination: family.server };
+      await shooter.send(KNOCKS.map((port) => ({ ...syn, port })), 0);
+      await pk.event("granted", { source });
+      const { answers } = await shooter.send([{ ...syn, port: GUARDED }], 500);
+      deepStrictEqual(answers, ["SA"]);
+    }
+    strictEqual(pk.seen("granted").length, 2);
   });
 });
 

@@ -84,6 +84,26 @@ netnsTest("reload: a live session at a port that is guarded from now on goes on"
   strictEqual(await getsIn(stage.client, IPV4, IPV4.source(1), { port: OTHER }), false);
 });
 
+netnsTest("reload: where connections are tracked from now on, who is in stays in", async () => {
+  await using stage = await setStage();
+  await using pk = await startConfigured(stage.ns, `${doors(SSH)}\nfilter: stateless`);
+  const [host, source] = [IPV4.server, IPV4.source(1)];
+  const session = async () => {
+    const made = await stage.client.connect({ host, port: GUARDED, source, timeoutMs: 900 });
+    if (!made.connected) throw new Error("No session");
+    return made.session;
+  };
+  await stage.client.knock({ host, ports: [7000, 8000, 9000], source, gapMs: 5 });
+  const untracked = await session();
+  await pk.reload(doors(SSH));
+  strictEqual(await stage.client.echo(untracked, "still there"), true);
+  const tracked = await session();
+  await pk.reload(`${doors(SSH)}\nfilter: stateless`);
+  strictEqual(await stage.client.echo(untracked, "and there"), true);
+  strictEqual(await stage.client.echo(tracked, "both of them"), true);
+  strictEqual(await getsIn(stage.client, IPV4, IPV4.source(2)), false, "without a grant");
+});
+
 netnsTest("reload: a bad file changes nothing and says everything that is wrong", async () => {
   await using stage = await setStage();
   await using pk = await startConfigured(stage.ns, doors(SSH));

@@ -39,6 +39,7 @@ export function configOf(
   return {
     doors: [plainDoor()],
     refuse: "drop",
+    filter: "stateful",
     decoys: decoys.map(endpoint),
     banMs: undefined,
     queueNumber: 4_660,

@@ -63,15 +63,15 @@ class Shot:
         """The segment behind an IPv4 header with these options."""
         return [self.raw(6, self.segment(), options=Raw(options))]
 
-    def pieces(self, *pieces):
+    def pieces(self, *pieces, protocol=6):
         """Fragments: each a position, bytes and whether more are to come."""
         if not self.v6:
             return [
-                self.raw(6, data, frag=at // 8, flags="MF" if more else 0)
+                self.raw(protocol, data, frag=at // 8, flags="MF" if more else 0)
                 for at, data, more in pieces
             ]
         return [
-            self.raw(FRAGMENT, struct.pack("!BBHI", 6, 0, at | more, self.id) + data)
+            self.raw(FRAGMENT, struct.pack("!BBHI", protocol, 0, at | more, self.id) + data)
             for at, data, more in pieces
         ]
 
@@ -125,6 +125,12 @@ def without_length(packets):
 def jumbo(s, length):
     """A jumbo payload option (RFC 2675) that says so many bytes."""
     return without_length(s.chain((HOPOPTS, bytes([0, 0xC2, 4]) + struct.pack("!I", length))))
+
+
+def headers_in_two(s):
+    """A destination options header that begins in one fragment and ends in the next, before TCP."""
+    whole = bytes([6, 1, 1, 12]) + bytes(12) + s.segment()
+    return s.pieces((0, whole[:8], True), (8, whole[8:], False), protocol=DSTOPTS)
 
 
 def overlapping(s):
@@ -254,6 +260,7 @@ FORMS6 = {
     "routing, type 3": lambda s: s.chain(routing(s, 3, 1)),
     "routing, type 4": lambda s: s.chain(routing(s, 4, 0)),
     "routing, unknown type": lambda s: s.chain(routing(s, 200, 1)),
+    "headers in two fragments": headers_in_two,
     "atomic fragment": lambda s: s.chain(FRAGMENT),
     "AH": lambda s: s.chain(AH),
     "AH that is too short": lambda s: s.chain((AH, bytes(7))),

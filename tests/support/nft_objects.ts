@@ -17,6 +17,7 @@ import type { Operation } from "../../src/nftables/operation.ts";
 import { addRule, flushChain, ruleText, type Statement } from "../../src/nftables/rule.ts";
 import { addSet, deleteSet, encodeKey, type NftSet, setText } from "../../src/nftables/set.ts";
 import {
+  anyProtocol,
   counted,
   countedAs,
   ctEstablished,
@@ -224,6 +225,7 @@ export const objects: readonly NftObject[] = [
   rule("tcp_flag_bits_none", tcpFlagBits({ mask: 0x43, value: 0 })),
   rule("tcp_flag_bits_any", tcpFlagBits({ mask: 0, value: 0 })),
   rule("over_udp", overProtocol("udp")),
+  rule("any_protocol", anyProtocol()),
   rule("echo_request_icmp", echoRequest("icmp", 56)),
   rule("echo_request_icmp6", echoRequest("icmp6", 65_507)),
   rule("unreachable", unreachable()),

@@ -78,6 +78,21 @@ export const rulesetConfigs: Readonly<Record<string, Config>> = {
     ],
     refuse: "reset",
   }),
+  "stateless": configOf({ filter: "stateless" }),
+  "stateless, TCP and UDP": configOf({
+    filter: "stateless",
+    doors: [
+      plainDoor({ opens: ["tcp/22", "tcp/80-81"] }),
+      plainDoor({ opens: ["udp/51820"], steps: ["udp/7001", "icmp/56"], onExpire: "cut" }),
+    ],
+    decoys,
+    banMs: 60_000 as Milliseconds,
+    refuse: "reset",
+  }),
+  "stateless, UDP alone": configOf({
+    filter: "stateless",
+    doors: [plainDoor({ opens: ["udp/51820"], steps: ["icmp/1", "icmp6/0"], onExpire: "cut" })],
+  }),
   "all kinds of doors": configOf({
     doors: [
       mixed,

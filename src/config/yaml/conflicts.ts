@@ -2,9 +2,11 @@
 
 import type { YamlDocument } from "../../yaml/document.ts";
 import {
+  CONNECTIONS_OF_STATELESS,
   type Door,
   type Endpoint,
   endpointsOf,
+  type Filter,
   type PortRange,
   rangeText,
   type Step,
@@ -28,6 +30,7 @@ export interface DraftDoor extends Omit<Door, "knock"> {
 export function reportConflicts(
   doors: readonly DraftDoor[],
   decoys: readonly Endpoint[],
+  filter: Filter,
   document: YamlDocument,
 ): void {
   const guarded = guardedBy(doors, document);
@@ -48,6 +51,7 @@ export function reportConflicts(
     reportRange(door, [guarded, decoy], document);
     reportLines(door, [guarded, decoy], document);
     reportImpossible(door, document);
+    if (filter === "stateless") reportUntracked(door, document);
   }
 }
 
@@ -112,6 +116,19 @@ function guardedBy(doors: readonly DraftDoor[], document: YamlDocument): Meaning
 
 function lineOf({ name }: DraftDoor, document: YamlDocument): number {
   return document.lineOf(["doors", name, "opens"]);
+}
+
+/** Without connection tracking a port's protocol decides what becomes of its connections. */
+function reportUntracked({ name, opens, onExpire }: DraftDoor, document: YamlDocument): void {
+  opens.forEach(({ protocol }, index) => {
+    const needed = CONNECTIONS_OF_STATELESS[protocol];
+    if (needed === onExpire) return;
+    document.report({
+      path: ["doors", name, "opens", index],
+      message: `With "filter: stateless", ports of ${protocol} need "then: ${needed}"`,
+      hint: "A door has one protocol then; or use filter: stateful, which tracks connections",
+    });
+  });
 }
 
 function reportKnocks(

@@ -253,6 +253,16 @@ export const decoysSchema = v.pipe(
   about("Ports that set a source back to the start of every sequence, so that scans get nowhere."),
 );
 
+/** What is asked of segments that begin no connection. */
+export const filterSchema = v.pipe(
+  v.optional(choice("stateful", "stateless"), DEFAULTS.filter),
+  about(
+    "stateful: at a guarded port a segment passes when connection tracking knows its connection. " +
+      "stateless: what begins a connection is judged alone and nothing is tracked, for hosts that do " +
+      "not track connections already; then TCP is kept and UDP is cut.",
+  ),
+);
+
 /** The whole file. */
 export const configSchema = map("A configuration", {
   version: v.pipe(
@@ -272,6 +282,7 @@ export const configSchema = map("A configuration", {
         "port (reset).",
     ),
   ),
+  filter: filterSchema,
   decoys: v.optional(decoysSchema, []),
   ban: v.optional(
     v.pipe(

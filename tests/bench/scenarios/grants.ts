@@ -5,6 +5,7 @@
 // outside it cannot be told from everything else. The time of a whole knock at that fill stands
 // beside it. The grants are earned by forged sources with complete sequences.
 
+import type { Filter } from "../../../src/config/config.ts";
 import { must, sleep } from "../../support/netns.ts";
 import { BULK_PORT, FAMILIES, type FamilyName, GUARDED_PORT, KNOCK_PORTS } from "../addresses.ts";
 import type { BulkOrder, BulkSent } from "../bulk.ts";
@@ -167,25 +168,28 @@ async function openGrants(lab: BenchLab): Promise<number> {
 
 /**
  * A granted connection through pk's rules beside one without pk: on a host with a stateful firewall, as
- * most have, which tracks connections already, and on a bare one, where pk switches that on.
+ * most have, which tracks connections already, and on a bare one, where pk switches that on unless its
+ * filter is stateless.
  */
 async function bulk(family: FamilyName, options: Options): Promise<Result[]> {
   await using undo = new AsyncDisposableStack();
-  const host = async (hasFirewall: boolean, hasPk: boolean) => {
+  const host = async (hasFirewall: boolean, filter?: Filter) => {
     const lab = undo.use(await createBenchLab());
     if (hasFirewall) await loadRuleset(lab.network.server, STATEFUL);
-    if (hasPk) undo.use(await startPk(lab, "--port-dest", String(BULK_PORT)));
+    const flags = ["--port-dest", String(BULK_PORT), ...(filter ? ["--filter", filter] : [])];
+    if (filter) undo.use(await startPk(lab, ...flags));
     const source = undo.use(await startBulk(lab, family));
-    if (hasPk) await letIn(lab, family);
+    if (filter) await letIn(lab, family);
     return { source, rates: [] as number[] };
   };
-  const withFirewall = await host(true, false);
-  const withBoth = await host(true, true);
-  const bare = await host(false, false);
-  const withPk = await host(false, true);
+  const withFirewall = await host(true);
+  const withBoth = await host(true, "stateful");
+  const bare = await host(false);
+  const stateful = await host(false, "stateful");
+  const stateless = await host(false, "stateless");
 
   const order: BulkOrder = { family, source: SOURCE, seconds: BULK_SECONDS };
-  const hosts = [withFirewall, withBoth, bare, withPk];
+  const hosts = [withFirewall, withBoth, bare, stateful, stateless];
   for (let turn = -1; turn < BULK_TURNS * options.repetitions; turn++) {
     // Each goes first in turn, and comes after each other one.
     if (turn % hosts.length === 0) hosts.reverse();
@@ -209,7 +213,8 @@ async function bulk(family: FamilyName, options: Options): Promise<Result[]> {
   });
   return [
     beside("host with a firewall", withBoth.rates, withFirewall.rates),
-    beside("bare host", withPk.rates, bare.rates),
+    beside("bare host, filter stateless", stateless.rates, bare.rates),
+    beside("bare host, filter stateful", stateful.rates, bare.rates),
   ];
 }
 

@@ -4,6 +4,7 @@
 import fc from "fast-check";
 import {
   type Config,
+  CONNECTIONS_OF_STATELESS,
   type Door,
   type Endpoint,
   type Knock,
@@ -161,6 +162,7 @@ function fileOf(knock: Knock): unknown {
 export const arbitraryConfig: fc.Arbitrary<Config> = fc.record({
   doors,
   refuse: fc.constantFrom("drop" as const, "reset" as const),
+  filter: fc.constantFrom("stateful" as const, "stateless" as const),
   decoys: fc.array(
     fc.record({ protocol: transport, port: fc.integer(DECOYS) }) as fc.Arbitrary<Endpoint>,
     { maxLength: 64 },
@@ -176,4 +178,14 @@ export const arbitraryConfig: fc.Arbitrary<Config> = fc.record({
     format: fc.constantFrom("text" as const, "json" as const),
     level: fc.constantFrom(...["debug", "info", "warning", "error"] as const),
   }),
-});
+}).map((config) => config.filter === "stateful" ? config : withoutTracking(config));
+
+/** Each door with one protocol, whose connections end as they can without connection tracking. */
+function withoutTracking(config: Config): Config {
+  const doors = config.doors.map((door): Door => {
+    const protocol = door.opens[0]?.protocol ?? "tcp";
+    const opens = door.opens.filter((range) => range.protocol === protocol);
+    return { ...door, opens, onExpire: CONNECTIONS_OF_STATELESS[protocol] };
+  });
+  return { ...config, doors };
+}

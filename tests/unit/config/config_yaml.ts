@@ -42,6 +42,7 @@ export function written(config: Config): Written {
     version: 1,
     doors,
     refuse: config.refuse,
+    filter: config.filter,
     decoys: config.decoys.map(stepText),
     ...(config.banMs === undefined ? {} : { ban: timeText(config.banMs) }),
     "table-owner": config.tableOwner,

@@ -109,6 +109,24 @@ Deno.test("--refuse and --on-expire", () => {
   table("onExpire", "--on-expire", ends, ({ config }) => config.doors[0]?.onExpire, "keep");
 });
 
+Deno.test("--filter, which alone can cut nothing", () => {
+  const filters: readonly Outcome<string>[] = [
+    ["stateful", "stateful"],
+    ["stateless", "stateless"],
+    ["none", WRONG],
+    ["", WRONG],
+  ];
+  table("filter", "--filter", filters, ({ config }) => config.filter, "stateful");
+  const conflict = (flags: Partial<RawFlags>) =>
+    parseFlags({ tableOwner: true, ...flags }).conflict;
+  assert.equal(conflict({ filter: "stateless", onExpire: "keep" }), undefined);
+  assert.equal(conflict({ filter: "stateful", onExpire: "cut" }), undefined);
+  assert.equal(
+    conflict({ filter: "stateless", onExpire: "cut" }),
+    "Cannot cut connections that are not tracked: --on-expire cut needs --filter stateful",
+  );
+});
+
 Deno.test("--decoys and --ban", () => {
   const decoys: readonly Outcome<number[]>[] = [
     ["7001", [7001]],

@@ -42,6 +42,7 @@ Deno.test("a door that says little has the defaults", () => {
       weakAccepted: false,
     }],
     refuse: "drop",
+    filter: "stateful",
     decoys: [],
     banMs: undefined,
     queueNumber: 27_085,
@@ -69,6 +70,7 @@ doors:
     from: [192.0.2.0/24, "2001:db8::/32", 198.51.100.7]
     weak: accepted
 refuse: reset
+filter: stateful
 decoys: [tcp/7001, udp/9320]
 ban: 10m
 table-owner: false
@@ -90,6 +92,7 @@ log: { format: json, level: warning }
   const { doors: _doors, ...rest } = config;
   assert.deepEqual(rest, {
     refuse: "reset",
+    filter: "stateful",
     decoys: [{ protocol: "tcp", port: 7001 }, { protocol: "udp", port: 9320 }],
     banMs: 600_000,
     queueNumber: 0,
@@ -98,6 +101,18 @@ log: { format: json, level: warning }
     grantsMax: 1,
     log: { format: "json", level: "warning" },
   });
+});
+
+Deno.test("without connection tracking TCP is kept and UDP is cut", () => {
+  const door = (opens: string, then: string) =>
+    `filter: stateless\ndoors: { a: { opens: [${opens}], knock: [tcp/1, tcp/2], then: ${then} } }`;
+  assert.equal(parsed(door("tcp/22, tcp/80", "keep")).filter, "stateless");
+  assert.equal(parsed(door("udp/22", "cut")).filter, "stateless");
+  const hint = "A door has one protocol then; or use filter: stateful, which tracks connections";
+  const needs = (protocol: string, then: string) =>
+    `With "filter: stateless", ports of ${protocol} need "then: ${then}" | ${hint}`;
+  assert.deepEqual(problems(door("tcp/22, udp/80", "keep")), [`2:31 ${needs("udp", "cut")}`]);
+  assert.deepEqual(problems(door("tcp/22, udp/80", "cut")), [`2:23 ${needs("tcp", "keep")}`]);
 });
 
 Deno.test("changing sequences have the defaults that clients expect", () => {
@@ -165,10 +180,14 @@ Deno.test("what is wrong in the file as a whole", () => {
     [
       "version: 1",
       '1:1 Missing key "doors" | A configuration has: version, doors, refuse, ' +
-      "decoys, ban, table-owner, queue-num, limits, log.",
+      "filter, decoys, ban, table-owner, queue-num, limits, log.",
     ],
     ["doors: {}", "1:8 Cannot use this map: there is one door at least"],
     [`${doors}version: 2`, "2:10 Expected 1, the only version there is, not 2"],
+    [
+      `${doors}filter: statefull`,
+      '2:9 Expected stateful or stateless, not "statefull" | Did you mean "stateful"?',
+    ],
     [`${doors}refuse: dorp`, '2:9 Expected drop or reset, not "dorp" | Did you mean "drop"?'],
     [`${doors}ban: 1500ms`, '2:6 Cannot use "1500ms": the kernel counts a ban in whole seconds'],
     [`${doors}ban: 10`, "2:6 Expected a time such as 20s or 500ms, not 10"],

@@ -13,6 +13,8 @@ export interface Packet {
   readonly flags: readonly string[];
   /** Of an echo request the bytes of its data. */
   readonly port: number;
+  /** How far into its headers a packet reaches that is a fragment: a TCP packet that is none, to its flags. */
+  readonly reaches: "flags" | "ports" | "protocol" | "nothing";
   readonly loopback: boolean;
   /** What the routing table says its addresses are. */
   readonly to: "local" | "unicast" | "broadcast" | "multicast";
@@ -81,6 +83,7 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
   function one(nft: string): ReturnType<typeof carryOut> | "next" {
     const when = (condition: boolean) => condition ? "next" : "break";
     const [first, ...words] = nft.split(" ");
+    if (!isReached(nft, packet)) return "break";
     const set = /@(\w+)/.exec(nft)?.[1] ?? "";
     switch (first) {
       case "tcp": {
@@ -146,6 +149,7 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
         if (nft === "meta l4proto udp reject with icmpx port-unreachable") {
           return packet.protocol === "udp" ? "unreachable" : "break";
         }
+        if (nft === "meta l4proto != 255") return "next";
         if (words.length === 2) {
           return when(packet.protocol === matched(nft, /^meta l4proto (tcp|udp)$/)[1]);
         }
@@ -165,6 +169,20 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
       default:
         throw new Error(`A statement that nobody has thought about: ${nft}`);
     }
+  }
+}
+
+/** What cannot be loaded ends the rule. */
+function isReached(nft: string, { reaches }: Packet): boolean {
+  switch (reaches) {
+    case "flags":
+      return true;
+    case "ports":
+      return !/^tcp flags /.test(nft);
+    case "protocol":
+      return !/^tcp flags |\bdport\b|^icmp/.test(nft);
+    case "nothing":
+      return !/^tcp flags |\bdport\b|\bl4proto\b|^icmp/.test(nft);
   }
 }
 

@@ -48,8 +48,28 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
     assert.ok(held.every(({ text }) => text.includes("flags bypass")));
   });
 
-  test("asks connection tracking, which has fragments put together before the rules", () => {
-    assert.ok(texts.some(({ text }) => /\bct state\b/.test(text)));
+  test("asks connection tracking, which has fragments put together before the rules, or never", () => {
+    const tracked = config.filter === "stateful";
+    assert.equal(texts.some(({ text }) => /\bct\b/.test(text)), tracked);
+    if (tracked) return;
+    const parts = fc.constantFrom("flags", "ports", "protocol", "nothing");
+    holds(({ packet, guard: whole }) => {
+      fc.assert(
+        fc.property(parts, (reaches) => {
+          const { verdict } = traverse(ruleset, "guard", { ...packet, reaches });
+          const seen = isSeen(packet);
+          if (reaches === "flags") assert.equal(verdict, whole.verdict);
+          // No flags, no SYN to be judged: nothing to a guarded port can be allowed to pass.
+          if (reaches === "ports" && packet.protocol === "tcp") {
+            assert.equal(verdict !== "accept", seen && wish.guards(packet));
+          }
+          // Not the first of its fragments, and nothing without that one.
+          if (reaches === "protocol") assert.equal(verdict, "accept");
+          if (reaches === "nothing") assert.equal(verdict, seen ? "drop" : "accept");
+        }),
+        { numRuns: 4 },
+      );
+    });
   });
 
   test("accepts SYNs and datagrams in gate only by a grant, or the mark of one that is being written", () => {
@@ -99,7 +119,10 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
     assert.equal(/\budp\b/.test(text), udp);
     assert.equal(/\bicmp /.test(text), steps.includes("icmp"));
     assert.equal(/\bicmpv6 /.test(text), steps.includes("icmp6"));
-    assert.equal(/@inherited/.test(text), wish.opens.some(({ protocol }) => protocol === "tcp"));
+    assert.equal(
+      /@inherited/.test(text),
+      config.filter === "stateful" && wish.opens.some(({ protocol }) => protocol === "tcp"),
+    );
   });
 
   test("looks up in a set what the set has, and puts only into sets made for it", () => {
@@ -123,6 +146,10 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
     holds(({ packet, watch, guard }) => {
       const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
       const granted = packet.sourceIn.includes("grants") || packet.letIn;
+      if (config.filter === "stateless") {
+        const judged = guarded && (packet.protocol === "udp" || isSyn(packet));
+        return assert.equal(guard.verdict === "accept", !judged || granted);
+      }
       const established = packet.established && (wish.keeps(packet) || granted);
       const goes = packet.protocol === "udp"
         ? granted || established
@@ -205,6 +232,7 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
 
   test("judges SYNs alike, and lets other segments pass, without connection tracking", () => {
     const early = onlyNewcomers(ruleset);
+    if (config.filter === "stateless") return assert.equal(early, ruleset);
     assert.ok(!early.rules.some((rule) => /\bct\b/.test(ruleText(rule))));
     holds(({ packet, watch, guard }) => {
       assert.deepEqual(traverse(early, "watch", { ...packet, letIn: false }), watch);
@@ -224,7 +252,8 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
     holds(({ packet, watch, guard }) => {
       for (const fate of [guard, ...(wish.guards(packet) ? [watch] : [])]) {
         // What was established and is cut is no newcomer.
-        const newcomer = isSyn(packet) || (packet.protocol === "udp" && !packet.established);
+        const known = packet.established && config.filter === "stateful";
+        const newcomer = isSyn(packet) || (packet.protocol === "udp" && !known);
         const refused = newcomer && fate.verdict !== "accept" && fate.verdict !== "queue";
         assert.deepEqual(fate.counted, refused ? ["refused"] : []);
         assert.deepEqual(fate.copies, refused && packet.withinLimit ? [REFUSED_PREFIX] : []);
@@ -337,6 +366,7 @@ function packetsFor(config: Config): fc.Arbitrary<Packet> {
     established: fc.boolean(),
     letIn: fc.boolean(),
     heard: fc.constant(true),
+    reaches: fc.constant("flags" as const),
     sourceIn: fc.subarray(["grants", "inherited", "finishing", "ranging", "banned"]),
     withinLimit: fc.boolean(),
     full: fc.subarray(["finishing", "ranging", "banned"]),
