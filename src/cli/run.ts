@@ -23,7 +23,7 @@ export async function runCommand(flags: RunFlags): Promise<number> {
   if (flags.strict && findings.length > 0) return EXIT.usage;
   if (publicSequence) tellPublicSequence(config, log);
   if (conflict !== undefined) {
-    throw new UsageError(conflict, "Choose another --port-dest, or a sequence without that port");
+    throw new UsageError(conflict.message, conflict.hint);
   }
   if (flags.dryRun) {
     print(rulesetText(rulesetOf(config, "queue"), config.tableOwner));

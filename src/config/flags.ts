@@ -60,8 +60,14 @@ export interface ParsedFlags {
   readonly findings: readonly Finding[];
   /** The sequence in use is the one that everybody knows. */
   readonly publicSequence: boolean;
-  /** Why no default can mend this: a port has two meanings. */
-  readonly conflict: string | undefined;
+  /** Why no default can mend this: flags contradict each other. */
+  readonly conflict: Conflict | undefined;
+}
+
+/** What is wrong, and what to do. */
+interface Conflict {
+  readonly message: string;
+  readonly hint: string;
 }
 
 /** What parsing a value comes to: the value, or why it is none. */
@@ -140,19 +146,25 @@ function conflictOf(
   sequence: readonly Port[],
   port: Port,
   decoys: readonly Port[],
-): string | undefined {
+): Conflict | undefined {
+  const hint = "Choose another --port-dest, or a sequence without that port";
   if (sequence.includes(port)) {
-    return `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`;
+    const message = `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`;
+    return { message, hint };
   }
   const both = decoys.find((decoy) => decoy === port || sequence.includes(decoy));
   if (both === undefined) return undefined;
   const other = both === port ? "--port-dest" : "--port-seq";
-  return `Cannot use port ${both} as a decoy: it is in ${other}, too`;
+  const message = `Cannot use port ${both} as a decoy: it is in ${other}, too`;
+  return { message, hint: "Choose another port in --decoys" };
 }
 
-function filterConflictOf(filter: Filter, onExpire: OnExpire): string | undefined {
+function filterConflictOf(filter: Filter, onExpire: OnExpire): Conflict | undefined {
   if (filter === "stateful" || onExpire === CONNECTIONS_OF_STATELESS.tcp) return undefined;
-  return "Cannot cut connections that are not tracked: --on-expire cut needs --filter stateful";
+  return {
+    message: "Cannot cut connections that are not tracked",
+    hint: "Leave out --on-expire cut, or --filter stateless",
+  };
 }
 
 const PORT_REASON = "a port is a number from 1 to 65535";
