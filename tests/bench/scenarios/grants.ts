@@ -7,6 +7,7 @@
 
 import type { Filter } from "../../../src/config/config.ts";
 import { must, sleep } from "../../support/netns.ts";
+import type { Background } from "../background.ts";
 import { BULK_PORT, FAMILIES, type FamilyName, GUARDED_PORT, KNOCK_PORTS } from "../addresses.ts";
 import type { BulkOrder, BulkSent } from "../bulk.ts";
 import type { Connected } from "../connector.ts";
@@ -36,9 +37,11 @@ const KNOCKERS = 100;
 const REFUSED_KNOCKERS = 3;
 
 const BULK_TARGET = { atLeast: 0.97 };
+/** Where a connection's memory lies is worth 2 %, so that it takes several to compare hosts. */
+const BULK_ROUNDS = 12;
 /** Many short turns: what disturbs the machine lasts longer than one of them. */
-const BULK_TURNS = 80;
-const BULK_SECONDS = 0.05;
+const BULK_TURNS = 30;
+const BULK_SECONDS = 0.02;
 /** The fresh source of the bulk connection. */
 const SOURCE = 1;
 
@@ -51,6 +54,15 @@ table inet stateful {
   }
 }
 `;
+
+/** With a stateful firewall, as most have, which tracks connections already, and without any. */
+const BULK_HOSTS: readonly { readonly firewall: boolean; readonly filter?: Filter }[] = [
+  { firewall: true },
+  { firewall: true, filter: "stateful" },
+  { firewall: false },
+  { firewall: false, filter: "stateless" },
+  { firewall: false, filter: "stateful" },
+];
 
 export async function grants(options: Options): Promise<Result[]> {
   const results: Result[] = [];
@@ -167,38 +179,15 @@ async function openGrants(lab: BenchLab): Promise<number> {
 }
 
 /**
- * A granted connection through pk's rules beside one without pk: on a host with a stateful firewall, as
- * most have, which tracks connections already, and on a bare one, where pk switches that on unless its
- * filter is stateless.
+ * A granted connection through pk's rules beside one without pk: on a host that tracks connections
+ * already, and on a bare one, where pk switches that on unless its filter is stateless.
  */
-async function bulk(family: FamilyName, options: Options): Promise<Result[]> {
-  await using undo = new AsyncDisposableStack();
-  const host = async (hasFirewall: boolean, filter?: Filter) => {
-    const lab = undo.use(await createBenchLab());
-    if (hasFirewall) await loadRuleset(lab.network.server, STATEFUL);
-    const flags = ["--port-dest", String(BULK_PORT), ...(filter ? ["--filter", filter] : [])];
-    if (filter) undo.use(await startPk(lab, ...flags));
-    const source = undo.use(await startBulk(lab, family));
-    if (filter) await letIn(lab, family);
-    return { source, rates: [] as number[] };
-  };
-  const withFirewall = await host(true);
-  const withBoth = await host(true, "stateful");
-  const bare = await host(false);
-  const stateful = await host(false, "stateful");
-  const stateless = await host(false, "stateless");
-
-  const order: BulkOrder = { family, source: SOURCE, seconds: BULK_SECONDS };
-  const hosts = [withFirewall, withBoth, bare, stateful, stateless];
-  for (let turn = -1; turn < BULK_TURNS * options.repetitions; turn++) {
-    // Each goes first in turn, and comes after each other one.
-    if (turn % hosts.length === 0) hosts.reverse();
-    hosts.push(...hosts.splice(0, 1));
-    for (const { source, rates } of hosts) {
-      const { bytesPerSecond } = await source.order(order) as BulkSent;
-      if (turn >= 0) rates.push(bytesPerSecond / 1e6);
-    }
+async function bulk(family: FamilyName, { repetitions }: Options): Promise<Result[]> {
+  const rates = BULK_HOSTS.map((): number[] => []);
+  for (let round = 0; round < BULK_ROUNDS * repetitions; round++) {
+    (await bulkRates(family)).forEach((more, host) => rates[host]?.push(...more));
   }
+  const [none = [], both = [], bare = [], stateless = [], stateful = []] = rates;
   /** What disturbs the machine disturbs all of a turn, so the turns' own ratios say more than medians. */
   const beside = (what: string, pk: readonly number[], none: readonly number[]): Result => ({
     scenario: "grants",
@@ -212,10 +201,37 @@ async function bulk(family: FamilyName, options: Options): Promise<Result[]> {
     detail: { pk, none },
   });
   return [
-    beside("host with a firewall", withBoth.rates, withFirewall.rates),
-    beside("bare host, filter stateless", stateless.rates, bare.rates),
-    beside("bare host, filter stateful", stateful.rates, bare.rates),
+    beside("host with a firewall", both, none),
+    beside("bare host, filter stateless", stateless, bare),
+    beside("bare host, filter stateful", stateful, bare),
   ];
+}
+
+/** What each of the hosts takes in each turn, in MB/s: of a new connection each. */
+async function bulkRates(family: FamilyName): Promise<number[][]> {
+  await using undo = new AsyncDisposableStack();
+  const hosts: { source: Background; rates: number[] }[] = [];
+  for (const { firewall, filter } of BULK_HOSTS) {
+    const lab = undo.use(await createBenchLab());
+    if (firewall) await loadRuleset(lab.network.server, STATEFUL);
+    const flags = ["--port-dest", String(BULK_PORT), ...(filter ? ["--filter", filter] : [])];
+    if (filter) undo.use(await startPk(lab, ...flags));
+    const source = undo.use(await startBulk(lab, family));
+    if (filter) await letIn(lab, family);
+    hosts.push({ source, rates: [] });
+  }
+  const order: BulkOrder = { family, source: SOURCE, seconds: BULK_SECONDS };
+  const inTurn = [...hosts];
+  for (let turn = -1; turn < BULK_TURNS; turn++) {
+    // Each goes first in turn, and comes after each other one.
+    if (turn % inTurn.length === 0) inTurn.reverse();
+    inTurn.push(...inTurn.splice(0, 1));
+    for (const { source, rates } of inTurn) {
+      const { bytesPerSecond } = await source.order(order) as BulkSent;
+      if (turn >= 0) rates.push(bytesPerSecond / 1e6);
+    }
+  }
+  return hosts.map(({ rates }) => rates);
 }
 
 /** Knocks for the bulk connection's source. */
