@@ -94,22 +94,27 @@ export function spawnPk(ns: string, args: readonly string[], wrap: readonly stri
       clearTimeout(timer);
     }
   }
-  const seen = (name: string, fields: Fields = {}) =>
-    events.filter((event) =>
-      event.event === name && Object.entries(fields).every(([key, value]) => event[key] === value)
-    );
+  const matches = (event: Event, name: string, fields: Fields) =>
+    event.event === name && Object.entries(fields).every(([key, value]) => event[key] === value);
 
   return {
     pid: child.pid,
     events,
     log,
-    seen,
-    event: (name, fields = {}, { nth = 1, timeoutMs = 5000 } = {}) =>
-      wait(
-        `event "${name}" ${JSON.stringify(fields)} number ${nth}`,
-        timeoutMs,
-        () => seen(name, fields)[nth - 1],
-      ),
+    seen: (name, fields = {}) => events.filter((event) => matches(event, name, fields)),
+    event(name, fields = {}, { nth = 1, timeoutMs = 5000 } = {}) {
+      let looked = 0;
+      let found = 0;
+      // Each event is looked at once: a flood makes hundreds of thousands.
+      const next = () => {
+        for (; looked < events.length; looked++) {
+          const event = events[looked];
+          if (event && matches(event, name, fields) && ++found === nth) return event;
+        }
+        return undefined;
+      };
+      return wait(`event "${name}" ${JSON.stringify(fields)} number ${nth}`, timeoutMs, next);
+    },
     kill: (signal) => child.kill(signal),
     ended: (timeoutMs = 5000) => wait("end", timeoutMs, () => status?.code),
     async [Symbol.asyncDispose]() {
