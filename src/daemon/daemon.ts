@@ -30,6 +30,7 @@ import { useOneTimeSequence } from "./one_time_file.ts";
 import { type ConfigSource, createReloader } from "./reloader.ts";
 import {
   doorFields,
+  tellCookies,
   tellPassphrases,
   tellReady,
   tellSshSession,
@@ -110,6 +111,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   tellUsedUp(config.doors, log);
   let hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
   tellSshSession(config, log);
+  tellCookies(config, log);
   tellReady(config, installed, sessions, log);
 
   const hearing = createHearing({
@@ -238,6 +240,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     openLog(config.log.format, config.log.level);
     tellWeakness(config, log);
     tellUsedUp(config.doors, log);
+    tellCookies(config, log);
     hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
     const tookMs = Math.round(performance.now() - startMs);
     log("info", "reloaded", { ...doorFields(config), tookMs });

@@ -64,6 +64,11 @@ export function holderOf(subsystem: Subsystem, number: number): string | undefin
   return name === undefined ? "another process" : `process ${port} (${name})`;
 }
 
+/** Whether this namespace's listeners answer every SYN with a cookie (ip-sysctl: tcp_syncookies). */
+export function alwaysSendsCookies(): boolean {
+  return readTextFile("/proc/sys/net/ipv4/tcp_syncookies")?.trim() === "2";
+}
+
 /**
  * The server's port of the ssh session in which pk was started, or undefined. `sudo` takes
  * SSH_CONNECTION out of the environment, so the processes above this one are asked as well.

@@ -15,7 +15,7 @@ import { strengthOfSteps } from "../knock/strength.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import { portFields } from "./fields.ts";
-import { sshSessionPort } from "./host.ts";
+import { alwaysSendsCookies, sshSessionPort } from "./host.ts";
 import type { Fields, Log } from "./log.ts";
 import { notifyServiceManager } from "./notify.ts";
 
@@ -79,6 +79,16 @@ export function tellSshSession(config: Config, log: Log): void {
     port,
     hint: "this session lives on, new ones need the knock: try it from a second terminal " +
       "before you close this one; pk down undoes everything",
+  });
+}
+
+/** Warns where segments that are not judged could make a connection. */
+export function tellCookies({ filter }: Config, log: Log): void {
+  if (filter === "stateful" || !alwaysSendsCookies()) return;
+  log("warning", "guessed cookies", {
+    filter,
+    hint: "with net.ipv4.tcp_syncookies=2 about one ACK in 2^29 makes a connection without " +
+      "a SYN, from anybody: set it to 1, or take the stateful filter",
   });
 }
 
