@@ -3,7 +3,7 @@
 //
 //   ip netns exec NS deno run --allow-ffi tests/bench/connector.ts
 //   {"family":"ipv4","source":7,"knocks":[80,81],"gapMs":5,"port":10090}
-//   {"family":"ipv4","source":7,"port":10090,"sinceMs":1770000000000,"everyMs":2,"forMs":3000}
+//   {"family":"ipv4","source":7,"knocks":[80,81],"gapMs":5,"port":10090,"everyMs":2,"forMs":3000}
 
 import type { FamilyName } from "./addresses.ts";
 import { serve } from "./background.ts";
@@ -22,13 +22,10 @@ export interface ConnectOrder {
   readonly giveUpMs?: number | undefined;
 }
 
-/** One order: connections to `port` tried anew until one is made. */
-export interface TryOrder {
-  readonly family: FamilyName;
-  readonly source: number;
-  readonly port: number;
-  /** Milliseconds since the epoch from which the time counts. */
-  readonly sinceMs: number;
+/** One order: after the knocks, connections tried anew until one is made. */
+export interface TryOrder extends ConnectOrder {
+  /** Milliseconds since the epoch from which the time counts, where somebody else has knocked. */
+  readonly sinceMs?: number;
   /** Whole milliseconds for each try, which has one SYN. */
   readonly everyMs: number;
   readonly forMs: number;
@@ -45,48 +42,56 @@ const SOL_SOCKET = 1, SO_ERROR = 4, POLLOUT = 4;
 
 function connect(libc: Libc, order: ConnectOrder): Connected {
   const { family, knocks, gapMs, port, giveUpMs } = order;
-  const source = freshSource(family, order.source);
-  const sockets = knocks.map((to) => ({
-    to: serverAt(family, to),
-    fd: boundSocket(libc, source, true),
-  }));
   const door = serverAt(family, port);
-  const fd = boundSocket(libc, source, giveUpMs !== undefined);
+  const fd = boundSocket(libc, freshSource(family, order.source), giveUpMs !== undefined);
   try {
-    let start = 0;
-    if (sockets.length === 0) pause(libc, gapMs);
-    for (const knock of sockets) {
-      pause(libc, gapMs);
-      start = performance.now();
-      if (libc.connect(knock.fd, knock.to, knock.to.length) < 0 && errno(libc) !== EINPROGRESS) {
-        throw new Error(`Cannot knock: errno ${errno(libc)}`);
-      }
-    }
-    if (sockets.length === 0) start = performance.now();
+    using knocked = knock(libc, order);
+    if (knocks.length === 0) pause(libc, gapMs);
+    const start = knocked.lastMs ?? performance.now();
     const connected = libc.connect(fd, door, door.length) === 0 ||
       (giveUpMs !== undefined && isConnected(libc, fd, giveUpMs));
     return { connected, us: (performance.now() - start) * 1000 };
   } finally {
-    for (const each of [fd, ...sockets.map((socket) => socket.fd)]) libc.close(each);
+    libc.close(fd);
   }
 }
 
 function tryToConnect(libc: Libc, order: TryOrder): Connected {
-  const { family, port, sinceMs, everyMs, forMs } = order;
+  const { family, port, sinceMs = NaN, everyMs, forMs } = order;
   const source = freshSource(family, order.source);
   const door = serverAt(family, port);
-  const since = sinceMs - performance.timeOrigin;
+  using knocked = knock(libc, order);
+  const start = knocked.lastMs ?? sinceMs - performance.timeOrigin;
   for (;;) {
     const fd = boundSocket(libc, source, true);
     try {
       const connected = libc.connect(fd, door, door.length) === 0 ||
         isConnected(libc, fd, everyMs);
       const now = performance.now();
-      if (connected || now - since > forMs) return { connected, us: (now - since) * 1000 };
+      if (connected || now - start > forMs) return { connected, us: (now - start) * 1000 };
     } finally {
       libc.close(fd);
     }
   }
+}
+
+/** Sends the knocks; their sockets are closed at the end. `lastMs` is just before the last one. */
+function knock(libc: Libc, { family, source, knocks, gapMs }: ConnectOrder) {
+  const from = freshSource(family, source);
+  const sockets = knocks.map((to) => ({
+    to: serverAt(family, to),
+    fd: boundSocket(libc, from, true),
+  }));
+  const close = () => sockets.forEach(({ fd }) => libc.close(fd));
+  let lastMs: number | undefined;
+  for (const { fd, to } of sockets) {
+    pause(libc, gapMs);
+    lastMs = performance.now();
+    if (libc.connect(fd, to, to.length) < 0 && errno(libc) !== EINPROGRESS) {
+      throw new Error(`Cannot knock: errno ${errno(libc)}`);
+    }
+  }
+  return { lastMs, [Symbol.dispose]: close };
 }
 
 /** Whether a connection that is under way is made within so long. */

@@ -2,9 +2,9 @@
 // the manual's iptables would be slower. It writes no log.
 
 import { sleep } from "../../support/netns.ts";
-import { GUARDED_PORT, INTERFACE, KNOCK_PORTS, SERVER } from "../addresses.ts";
+import { GUARDED_PORT, INTERFACE, KNOCK_PORTS } from "../addresses.ts";
 import { type BenchLab, loadRuleset } from "../lab.ts";
-import { endDaemon, type Peer, runClient, speakFrom, startDaemon, versionOf } from "./peer.ts";
+import { endDaemon, type Peer, startDaemon, versionOf } from "./peer.ts";
 
 const GATE = `
 table inet gate {
@@ -49,10 +49,6 @@ export async function startKnockd(lab: BenchLab): Promise<Peer | undefined> {
   return {
     name: `knockd ${version}`,
     pid: daemon.pid,
-    async knock(source) {
-      await speakFrom(lab, source);
-      await runClient(lab, "knock", "-d", "5", SERVER.ipv4, ...KNOCK_PORTS.map(String));
-    },
     async [Symbol.asyncDispose]() {
       await endDaemon(daemon);
       await Deno.remove(folder, { recursive: true });

@@ -1,11 +1,11 @@
 // The programs that pk is measured beside, where they are installed. Each guards the same port with
-// the same nf_tables set or with its own firewall, as its manual says, and is knocked at by its own
-// client from a fresh source each time.
+// the same nf_tables set or with its own firewall, as its manual says, and is knocked at from a fresh
+// source each time.
 
 import { must, run } from "../../support/netns.ts";
-import { freshAddress, GUARDED_PORT, INTERFACE, SERVER } from "../addresses.ts";
+import { freshAddress, GUARDED_PORT, KNOCK_PORTS } from "../addresses.ts";
 import type { Background } from "../background.ts";
-import type { Connected } from "../connector.ts";
+import type { Connected, TryOrder } from "../connector.ts";
 import type { FreshSources } from "../knockers.ts";
 import type { BenchLab } from "../lab.ts";
 import { enter } from "../network.ts";
@@ -14,17 +14,20 @@ export interface Peer extends AsyncDisposable {
   /** Its name and version. */
   readonly name: string;
   readonly pid: number;
-  /** Runs its client, which knocks for a source; returns when that is done. */
-  readonly knock: (source: string) => Promise<void>;
+  /** Runs its own client for a source, to its end; where there is none, ports are knocked at as for pk. */
+  readonly knock?: (source: string) => Promise<void>;
 }
 
 /** How often a knocker of a peer tries to connect, and for how long: a SYN each time. */
 const TRY_EVERY_MS = 2;
 const TRY_FOR_MS = 3_000;
 
+/** Between knocks. */
+const GAP_MS = 5;
+
 /**
  * Knocks and connects in turn. Connecting is tried anew every 2 ms, which is the best that a client can
- * do; the time counts from the end of the knocking client.
+ * do; the time counts from the last knock, or from the end of the peer's own client.
  */
 export async function openedBy(
   peer: Peer,
@@ -35,24 +38,21 @@ export async function openedBy(
   const opened: Connected[] = [];
   while (opened.length < count) {
     const source = fresh();
-    await peer.knock(freshAddress("ipv4", source));
-    const connected = await client.order({
+    await peer.knock?.(freshAddress("ipv4", source));
+    const order: TryOrder = {
       family: "ipv4",
       source,
+      knocks: peer.knock ? [] : KNOCK_PORTS,
+      gapMs: GAP_MS,
       port: GUARDED_PORT,
       sinceMs: performance.timeOrigin + performance.now(),
       everyMs: TRY_EVERY_MS,
       forMs: TRY_FOR_MS,
-    });
+    };
+    const connected = await client.order(order);
     opened.push(connected as Connected);
   }
   return opened;
-}
-
-/** Lets the programs of the client's namespace speak from `source`. */
-export async function speakFrom(lab: BenchLab, source: string): Promise<void> {
-  const route = `route replace ${SERVER.ipv4} dev ${INTERFACE} src ${source}`;
-  await must("ip", "-n", lab.network.client, ...route.split(" "));
 }
 
 /** Runs a peer's client in the client's namespace. */

@@ -4,6 +4,8 @@
 // pk's client connects once, at once. Those of the peers try anew every 2 ms, which no ordinary client
 // does: one that connects once and is too early waits 1 s for its second SYN. Floods are of what the
 // peer looks at: forged SYNs to the first knock port; for fwknopd datagrams that might be its own.
+//
+// All stand side by side and are knocked at in turns, so that the machine's noise meets all alike.
 
 import { sleep } from "../../support/netns.ts";
 import type { Connected } from "../connector.ts";
@@ -38,22 +40,24 @@ const BEFORE_MS = 3_000;
 
 export async function peers(options: Options): Promise<Result[]> {
   const results: Result[] = [];
-  let pkUs = NaN;
-  for (const start of [pkPlayer, knockdPlayer, fwknopPlayer]) {
-    const measured = await measure(start, options);
-    if (!measured) continue;
-    const { name, unit, us, rate, rates } = measured;
-    if (start === pkPlayer) pkUs = us;
-    const line = { scenario: "peers", unit: "ms", value: pkUs / 1000 };
+  const players = await timesInTurn(options);
+  const pk = players.find(({ start }) => start === pkPlayer);
+  for (const { start, name, unit, us } of players) {
     const beside = {
       reference: { what: name, value: us / 1000 },
-      ratio: pkUs / us,
+      ratio: (pk?.us ?? NaN) / us,
       target: { atMost: 1 },
       chart: `time to connected, beside ${name.replace(/ .*/, "")}`,
     };
-    const what = "p50 from the last knock to connected";
+    const { rate, rates } = await highestRate(start);
     const more: Result[] = [
-      { ...line, what: `ipv4, ${what}`, ...(start === pkPlayer ? {} : beside) },
+      {
+        scenario: "peers",
+        what: "ipv4, p50 from the last knock to connected",
+        unit: "ms",
+        value: (pk?.us ?? NaN) / 1000,
+        ...(start === pkPlayer ? {} : beside),
+      },
       {
         scenario: "peers",
         what: `ipv4, ${name}: a flood in which it still opens`,
@@ -87,13 +91,25 @@ async function play<T>(start: Start, of: (player: Player) => Promise<T>): Promis
   return player && await of(player);
 }
 
-async function measure(start: Start, { quick }: Options) {
-  const alone = await play(start, async ({ name, unit, knock }) => {
-    await knock(WARM_UP);
-    const opened = await knock(quick ? KNOCKERS : 4 * KNOCKERS);
-    return { name, unit, us: percentile(opened.map((each) => each.us), 0.5) };
-  });
-  if (!alone) return undefined;
+/** The median from the last knock to connected of everybody that is installed. */
+async function timesInTurn({ quick }: Options) {
+  await using undo = new AsyncDisposableStack();
+  const players: (Player & { start: Start; times: number[] })[] = [];
+  for (const start of [pkPlayer, knockdPlayer, fwknopPlayer]) {
+    const player = await start(undo.use(await createBenchLab()), undo);
+    if (player) players.push({ ...player, start, times: [] });
+  }
+  for (let turn = -WARM_UP; turn < (quick ? KNOCKERS : 4 * KNOCKERS); turn++) {
+    for (const { knock, times } of players) {
+      const opened = await knock(1);
+      if (turn >= 0) times.push(...opened.map(({ us }) => us));
+    }
+  }
+  return players.map(({ times, ...player }) => ({ ...player, us: percentile(times, 0.5) }));
+}
+
+/** The highest rate of a flood at which somebody who is installed still opens. */
+async function highestRate(start: Start) {
   const rates: { rate: number; sentRate: number; opened: number }[] = [];
   for (const rate of RATES) {
     // Anew for each rate: what one flood has left must not burden the next.
@@ -106,8 +122,8 @@ async function measure(start: Start, { quick }: Options) {
     if (one) rates.push(one);
     if (!one || one.opened < ENOUGH) break;
   }
-  const rate = Math.max(0, ...rates.filter((one) => one.opened >= ENOUGH).map((one) => one.rate));
-  return { ...alone, rate, rates };
+  const opening = rates.filter(({ opened }) => opened >= ENOUGH);
+  return { rate: Math.max(0, ...opening.map(({ rate }) => rate)), rates };
 }
 
 async function pkPlayer(lab: BenchLab, undo: AsyncDisposableStack): Promise<Player> {
