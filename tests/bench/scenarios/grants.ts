@@ -188,18 +188,26 @@ async function bulk(family: FamilyName, { repetitions }: Options): Promise<Resul
     (await bulkRates(family)).forEach((more, host) => rates[host]?.push(...more));
   }
   const [none = [], both = [], bare = [], stateless = [], stateful = []] = rates;
-  /** What disturbs the machine disturbs all of a turn, so the turns' own ratios say more than medians. */
-  const beside = (what: string, pk: readonly number[], none: readonly number[]): Result => ({
-    scenario: "grants",
-    what: `${family}, bulk TCP of a granted connection, ${what}`,
-    unit: "MB/s",
-    value: median(pk),
-    reference: { what: "no pk", value: median(none) },
-    ratio: median(pk.map((rate, turn) => rate / (none[turn] ?? NaN))),
-    target: BULK_TARGET,
-    chart: `bulk TCP beside no pk, ${what}`,
-    detail: { pk, none },
-  });
+  const beside = (what: string, pk: readonly number[], none: readonly number[]): Result => {
+    // What disturbs the machine disturbs all of a turn, so the turns' own ratios say more than medians.
+    const ratios = pk.map((rate, turn) => rate / (none[turn] ?? NaN));
+    const rounds = pk.length / BULK_TURNS;
+    const ratiosOfRounds = Array.from(
+      { length: rounds },
+      (_, round) => median(ratios.slice(round * BULK_TURNS, (round + 1) * BULK_TURNS)),
+    );
+    return {
+      scenario: "grants",
+      what: `${family}, bulk TCP of a granted connection, ${what}`,
+      unit: "MB/s",
+      value: median(pk),
+      reference: { what: "no pk", value: median(none) },
+      ratio: median(ratios),
+      target: BULK_TARGET,
+      chart: `bulk TCP beside no pk, ${what}`,
+      detail: { ratiosOfRounds },
+    };
+  };
   return [
     beside("host with a firewall", both, none),
     beside("bare host, filter stateless", stateless, bare),
