@@ -147,16 +147,19 @@ function conflictOf(
   port: Port,
   decoys: readonly Port[],
 ): Conflict | undefined {
-  const hint = "Choose another --port-dest, or a sequence without that port";
   if (sequence.includes(port)) {
-    const message = `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`;
-    return { message, hint };
+    return {
+      message: `Cannot guard port ${port} and knock on it: --port-dest is in --port-seq, too`,
+      hint: "Choose another --port-dest, or a sequence without that port",
+    };
   }
   const both = decoys.find((decoy) => decoy === port || sequence.includes(decoy));
   if (both === undefined) return undefined;
   const other = both === port ? "--port-dest" : "--port-seq";
-  const message = `Cannot use port ${both} as a decoy: it is in ${other}, too`;
-  return { message, hint: "Choose another port in --decoys" };
+  return {
+    message: `Cannot use port ${both} as a decoy: it is in ${other}, too`,
+    hint: "Choose another port in --decoys",
+  };
 }
 
 function filterConflictOf(filter: Filter, onExpire: OnExpire): Conflict | undefined {

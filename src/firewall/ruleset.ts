@@ -18,6 +18,9 @@
 //
 // What a configuration does not need is not there: with TCP alone nothing is asked about UDP.
 //
+// With `filter: stateless` no chain asks connection tracking: guard lets every segment but SYNs go on, and
+// drops fragments in which not even the protocol can be found.
+//
 // **Invariant:** only `gate` lets newcomers in. That the daemon lets a held packet go on opens nothing;
 // with the mark it opens to this one packet.
 // **Invariant:** without the daemon, stopped or gone, nothing waits but SYNs and datagrams to guarded

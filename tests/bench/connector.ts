@@ -23,7 +23,7 @@ export interface ConnectOrder {
 }
 
 /** One order: after the knocks, connections tried anew until one is made. */
-export interface TryOrder extends ConnectOrder {
+export interface TryOrder extends Omit<ConnectOrder, "giveUpMs"> {
   /** Milliseconds since the epoch from which the time counts, where somebody else has knocked. */
   readonly sinceMs?: number;
   /** Whole milliseconds for each try, which has one SYN. */
