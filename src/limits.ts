@@ -142,6 +142,12 @@ export const GARBAGE_MS = 60_000;
 /** How often the daemon compares what the kernel counted with what it has read. */
 export const WATCHDOG_MS = 30_000;
 
+/** Of the connections that may be tracked: with so many it is told, before the kernel drops new ones. */
+export const TRACKING_FULL_SHARE = 0.9;
+
+/** Below, it is told anew when the table fills again. */
+export const TRACKING_CALM_SHARE = 0.7;
+
 /** How long an ack of the kernel may take before held packets go on without it. */
 export const ACK_TIMEOUT_MS = 1_000;
 

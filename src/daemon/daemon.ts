@@ -47,6 +47,7 @@ import {
   takeLock,
 } from "./sockets.ts";
 import { type Change, openTableWatch } from "./table_watch.ts";
+import { watchTracking } from "./tracking_watch.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -74,7 +75,9 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   // Watched from before the table is there, so that no change is missed.
   using watch = openTableWatch(socket.port);
   let guarded = guardedPorts(config);
-  let sessions = liveSessions(log).filter((session) => guarded.has(session.port));
+  let sessions = liveSessions(log);
+  const connections = sessions.length;
+  sessions = sessions.filter((session) => guarded.has(session.port));
   const installedAtMs = performance.now();
   const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
   // Where the kernel protects the table, nobody else can change it.
@@ -113,6 +116,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   tellSshSession(config, log);
   tellCookies(config, log);
   tellReady(config, installed, sessions, log);
+  const tracking = watchTracking({ ...config, connections }, log, performance.now());
 
   const hearing = createHearing({
     hear: (heard) => hear(kernel, config, installed.form, heard),
@@ -152,6 +156,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     }
     watchdog.check(gatekeeper.copied, performance.now());
     hearing.check(gatekeeper, performance.now());
+    tracking.check(config.filter, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
     const next = reloader.take(performance.now());
     if (next !== undefined) reload(next);
