@@ -195,7 +195,7 @@ export class Attempts {
   adopt(other: Attempts, doorOf: (door: number) => number): void {
     for (let stage = 1; stage <= other.#stages; stage++) {
       const opened = stage === other.#stages;
-      if (!opened && stage >= this.#stages) break;
+      if (!opened && stage >= this.#stages) continue;
       for (let from = at(other.#oldest, stage); from !== NONE; from = at(other.#newer, from)) {
         const door = doorOf(at(other.#tag, from) & ~FAMILY_6);
         if (door !== NONE) this.#copy(other, from, door, opened ? this.#stages : stage);

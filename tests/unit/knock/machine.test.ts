@@ -423,3 +423,18 @@ Deno.test("step() on a decoy takes its source back to the start at every door, a
   assert.deepEqual([1, 2].map((source) => knock(82, source)), [0, 1]);
   assert.deepEqual([1, 2].map((source) => knock(83, source)), [0, 1]);
 });
+
+Deno.test("a machine with shorter sequences takes over what was opened, so repetitions open nothing", () => {
+  const [short, long] = [[80, 81, 82], [90, 91, 92, 93, 94]].map((one) => sequenceDoor(one));
+  const limits = { sourcesMax: 64, perPrefixMax: 16, key: KEY };
+  const all = new KnockMachine({ ...limits, doors: [short, long].filter((door) => !!door) });
+  const opened = (machine: KnockMachine) =>
+    [80, 81, 82].map((destinationPort, sequence) =>
+      machine.step(syn({ destinationPort, sequence }), at(sequence)) > 0 &&
+      machine.effect(0).stage === 3
+    ).some((last) => last);
+  assert.equal(opened(all), true);
+  assert.equal(opened(all), false, "the same SYNs");
+  const fewer = new KnockMachine({ ...limits, doors: short ? [short] : [], previous: all });
+  assert.equal(opened(fewer), false, "the same SYNs after a reload");
+});
