@@ -9,6 +9,7 @@ import {
   counted,
   countedAs,
   ctEstablished,
+  ctReply,
   destinationIn,
   destinationPortIn,
   echoRequest,
@@ -17,6 +18,7 @@ import {
   loggedTo,
   marked,
   notLoopback,
+  notToOthers,
   overProtocol,
   type QueueKind,
   rejected,
@@ -210,12 +212,13 @@ function statelessGuardRules({ protocols }: WatchList): Statement[][] {
     ...(protocols.guarded.has("tcp") ? [[NO_SYN, verdict("accept")]] : []),
     toGate(),
     [anyProtocol(), verdict("accept")],
-    [notLoopback(), toLocalAddress(), counted(), verdict("drop")],
+    [notLoopback(), notToOthers(), counted(), verdict("drop")],
   ];
 }
 
+/** Datagrams come in by broadcast, multicast and anycast addresses as well. */
 function toGate(): Statement[] {
-  return [destinationIn("guarded"), notLoopback(), toLocalAddress(), verdict({ goto: "gate" })];
+  return [destinationIn("guarded"), notLoopback(), notToOthers(), verdict({ goto: "gate" })];
 }
 
 function gateRules({ protocols }: WatchList, refuse: Refusal, filter: Filter): Statement[][] {
@@ -241,11 +244,19 @@ function synRules(): Statement[][] {
   ];
 }
 
-/** What is established and may go on without a grant does not come here. */
+/**
+ * What is established and may go on without a grant does not come here. With `cut`, what this host, or one
+ * behind it, has begun from a port of that number may be answered: it is no newcomer's.
+ */
 function datagramRules(cut: boolean): Statement[][] {
   return [
     ...granted().map((source) => [UDP, source, verdict("accept")]),
-    ...(cut ? [[UDP, ctEstablished(), verdict("drop")]] : []),
+    ...(cut
+      ? [
+        [UDP, ctEstablished(), ctReply(), verdict("accept")],
+        [UDP, ctEstablished(), verdict("drop")],
+      ]
+      : []),
     [UDP, verdict({ goto: "refuse" })],
   ];
 }
@@ -255,9 +266,11 @@ function segmentRules(cut: boolean): Statement[][] {
     ...(cut ? granted().map((source) => [ctEstablished(), source, verdict("accept")]) : []),
     [sourceIn("ip", ["sport", "dport"], "inherited4"), verdict("accept")],
     [sourceIn("ip6", ["sport", "dport"], "inherited6"), verdict("accept")],
-    // The end of a connection may be told to its other side, and is told to this one.
+    // What this side has begun may be answered. The end of a connection may be told to its other side,
+    // and is told to this one.
     ...(cut
       ? [
+        [ctEstablished(), ctReply(), verdict("accept")],
         [tcpFlags(["rst"], ["rst"]), ctEstablished(), verdict("accept")],
         [ctEstablished(), rejected()],
       ]

@@ -5,7 +5,7 @@ import { accept, drop, goto, immediate } from "./expression/immediate.ts";
 import { bitwiseAnd } from "./expression/bitwise.ts";
 import { cmp } from "./expression/cmp.ts";
 import { counter } from "./expression/counter.ts";
-import { CT_STATE_ESTABLISHED, ctState } from "./expression/ct.ts";
+import { CT_DIRECTION_REPLY, CT_STATE_ESTABLISHED, ctDirection, ctState } from "./expression/ct.ts";
 import { dynsetUpdate } from "./expression/dynset.ts";
 import { bytesU16ne, bytesU32ne, type Expression } from "./expression/expression.ts";
 import { fibType, RTN } from "./expression/fib.ts";
@@ -220,6 +220,14 @@ export function toLocalAddress(): Statement {
   };
 }
 
+/** Packets to whatever this host may take for its own: broadcast, multicast and anycast addresses, too. */
+export function notToOthers(): Statement {
+  return {
+    nft: "fib daddr type != unicast",
+    expressions: [fibType("daddr"), cmp("neq", bytesU32ne(RTN.RTN_UNICAST))],
+  };
+}
+
 /** Packets from an address of this host, or from a network's broadcast address: from no peer. */
 export function fromType(type: "local" | "broadcast"): Statement {
   const number = type === "local" ? RTN.RTN_LOCAL : RTN.RTN_BROADCAST;
@@ -254,6 +262,14 @@ export function ctEstablished(): Statement {
       bitwiseAnd(bytesU32ne(CT_STATE_ESTABLISHED)),
       cmp("neq", bytesU32ne(0)),
     ],
+  };
+}
+
+/** Packets to whoever sent the first one of their connection. */
+export function ctReply(): Statement {
+  return {
+    nft: "ct direction reply",
+    expressions: [ctDirection(), cmp("eq", Uint8Array.of(CT_DIRECTION_REPLY))],
   };
 }
 

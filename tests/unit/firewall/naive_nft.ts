@@ -17,9 +17,11 @@ export interface Packet {
   readonly reaches: "flags" | "ports" | "protocol" | "nothing";
   readonly loopback: boolean;
   /** What the routing table says its addresses are. */
-  readonly to: "local" | "unicast" | "broadcast" | "multicast";
+  readonly to: "local" | "unicast" | "broadcast" | "multicast" | "anycast";
   readonly from: "local" | "unicast" | "broadcast" | "multicast";
   readonly established: boolean;
+  /** It goes to who sent the first packet of its connection. */
+  readonly reply: boolean;
   /** It bears the mark of the daemon's verdict. */
   readonly letIn: boolean;
   /** Its source is of the share that is heard. */
@@ -117,12 +119,14 @@ export function traverse(ruleset: Ruleset, base: string, packet: Packet): Fate {
       }
       case "fib":
         if (nft === "fib daddr type local") return when(packet.to === "local");
+        if (nft === "fib daddr type != unicast") return when(packet.to !== "unicast");
         return when(packet.from === matched(nft, /^fib saddr type (local|broadcast)$/)[1]);
       case "jhash": {
         const [, family] = matched(nft, /^jhash (ip6?) saddr mod \d+ seed 0x[0-9a-f]+ != \d+$/);
         return when(packet.family === family && !packet.heard);
       }
       case "ct":
+        if (nft === "ct direction reply") return when(packet.reply);
         matched(nft, /^ct state established$/);
         return when(packet.established);
       case "counter":

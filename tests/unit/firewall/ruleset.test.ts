@@ -57,7 +57,7 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
       fc.assert(
         fc.property(parts, (reaches) => {
           const { verdict } = traverse(ruleset, "guard", { ...packet, reaches });
-          const seen = isSeen(packet);
+          const seen = !packet.loopback && packet.to !== "unicast";
           if (reaches === "flags") assert.equal(verdict, whole.verdict);
           // No flags, no SYN to be judged: nothing to a guarded port can be allowed to pass.
           if (reaches === "ports" && packet.protocol === "tcp") {
@@ -72,13 +72,14 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
     });
   });
 
-  test("accepts SYNs and datagrams in gate only by a grant, or the mark of one that is being written", () => {
+  test("accepts SYNs in gate only by a grant, or the mark of one that is being written, and datagrams by a grant or as answers", () => {
     const gate = texts.filter(({ chain }) => chain === "gate").map(({ text }) => text);
     for (const first of ["tcp flags syn / syn,ack", "meta l4proto udp"]) {
       const rules = gate.filter((text) => text.startsWith(`${first} `));
       assert.ok(rules.length === 0 || rules.at(-1) === `${first} goto refuse`);
       const others = rules.slice(0, -1).filter((text) =>
-        !text.endsWith(" ct state established drop")
+        !text.endsWith(" ct state established drop") &&
+        text !== "meta l4proto udp ct state established ct direction reply accept"
       );
       const byMark = `${first} meta mark ${MARK} meta mark set 0x00000000 accept`;
       assert.ok(others.every((text) => text === byMark || /@grants[46] accept$/.test(text)));
@@ -144,13 +145,13 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
 
   test("lets a packet to a guarded port in by its grant, its mark, its connection or its age", () => {
     holds(({ packet, watch, guard }) => {
-      const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
+      const guarded = wish.guards(packet) && !packet.loopback && packet.to !== "unicast";
       const granted = packet.sourceIn.includes("grants") || packet.letIn;
       if (config.filter === "stateless") {
         const judged = guarded && (packet.protocol === "udp" || isSyn(packet));
         return assert.equal(guard.verdict === "accept", !judged || granted);
       }
-      const established = packet.established && (wish.keeps(packet) || granted);
+      const established = packet.established && (wish.keeps(packet) || granted || packet.reply);
       const goes = packet.protocol === "udp"
         ? granted || established
         : isSyn(packet)
@@ -242,7 +243,7 @@ for (const { name, config, ruleset, beyond, wish } of rulesets) {
         return;
       }
       // A datagram needs a grant, established or not, and gets no answer.
-      const guarded = wish.guards(packet) && !packet.loopback && packet.to === "local";
+      const guarded = wish.guards(packet) && !packet.loopback && packet.to !== "unicast";
       const shut = guarded && !packet.sourceIn.includes("grants") && !packet.letIn;
       assert.deepEqual(fate, { ...fate, verdict: shut ? "drop" : "accept", copies: [] });
     });
@@ -361,9 +362,10 @@ function packetsFor(config: Config): fc.Arbitrary<Packet> {
     // First SYNs are what most rules are about.
     flags: fc.oneof(fc.constant(["syn"]), fc.constant(["ack"]), fc.subarray([...FLAGS])),
     loopback: fc.oneof(fc.constant(false), fc.boolean()),
-    to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast"),
+    to: fc.constantFrom("local", "local", "local", "unicast", "broadcast", "multicast", "anycast"),
     from: fc.constantFrom("unicast", "unicast", "unicast", "local", "broadcast", "multicast"),
     established: fc.boolean(),
+    reply: fc.boolean(),
     letIn: fc.boolean(),
     heard: fc.constant(true),
     reaches: fc.constant("flags" as const),
