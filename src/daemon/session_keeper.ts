@@ -106,9 +106,15 @@ export function createSessionKeeper(
   const ask = (requests: readonly NamedRequest[]): Connection[] =>
     requests.flatMap((request) => diag.ask(request).map(parseConnection));
 
+  /** Of one port the kernel picks them out. Of several it would walk through all sockets for each. */
+  const askFor = (request: (port: number) => NamedRequest[]) => {
+    const [port = 0, ...others] = guarded.keys();
+    return ask(request(others.length === 0 ? port : 0));
+  };
+
   const list = (): Connection[] => {
-    const found = ask([...guarded.keys()].flatMap(listConnections)).filter(({ timeWait }) =>
-      !timeWait
+    const found = askFor(listConnections).filter(({ port, timeWait }) =>
+      guarded.has(port) && !timeWait
     );
     const cookies = found.map(({ cookie }) => cookie);
     legitimate = new Set(cookies.filter((cookie) => legitimate.has(cookie)));
@@ -131,7 +137,7 @@ export function createSessionKeeper(
   /** Those that do not come from this host: a client's end here shows the same two addresses. */
   const fromElsewhere = (connections: readonly Connection[]): readonly Connection[] => {
     if (connections.length === 0) return [];
-    const clients = ask([...guarded.keys()].flatMap(listClients));
+    const clients = askFor(listClients);
     const ends = new Set(clients.map((client) => endsKey(client.local, client.source, client)));
     return connections.filter(({ local, source, port, sourcePort }) => {
       const mirrored = endsKey(source, local, { port: sourcePort, sourcePort: port });

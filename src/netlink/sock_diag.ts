@@ -34,7 +34,8 @@ const TCP_SYN_RECV = 3;
 /** States in which data still flows at least one way (net/tcp_states.h, 1 << state). */
 const LIVE_STATES = [/* ESTABLISHED */ 1, /* FIN_WAIT1 */ 4, 5, /* CLOSE_WAIT */ 8, 9, 11]
   .reduce((mask, state) => mask | 1 << state, 0);
-const OPENING_STATES = 1 << TCP_SYN_SENT | 1 << TCP_SYN_RECV;
+const BEGUN_HERE = 1 << TCP_SYN_SENT;
+const BEGUN_ELSEWHERE = 1 << TCP_SYN_RECV;
 
 /** One live TCP connection of this host, seen from this host. */
 export interface Session {
@@ -64,14 +65,14 @@ export function listSessions(): NamedRequest[] {
   return list(LIVE_STATES, 0, 0);
 }
 
-/** As `listSessions`, of this port only, with those in the middle of their handshake. */
+/** As `listSessions`, of this port or 0 for all, with those that somebody else is about to begin. */
 export function listConnections(port: number): NamedRequest[] {
-  return list(LIVE_STATES | OPENING_STATES, port, 0);
+  return list(LIVE_STATES | BEGUN_ELSEWHERE, port, 0);
 }
 
-/** Asks for the sockets of this host that are connected to that port of whomever. */
+/** Asks for the sockets of this host that are connected to that port of whomever, or 0 for all. */
 export function listClients(remotePort: number): NamedRequest[] {
-  return list(LIVE_STATES | OPENING_STATES, 0, remotePort);
+  return list(LIVE_STATES | BEGUN_HERE | BEGUN_ELSEWHERE, 0, remotePort);
 }
 
 /**
