@@ -14,8 +14,11 @@ const POLL_MS_MAX = 0x7fff_ffff;
 const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 
 export interface Waiter extends Disposable {
-  /** Names the descriptors to wait for, which stay the caller's. Not during a wait. */
-  attend(fds: readonly number[]): void;
+  /**
+   * Names the descriptors to wait for, which stay the caller's. Not during a wait. `linger` looks at the
+   * urgent ones alone.
+   */
+  attend(urgent: readonly number[], others?: readonly number[]): void;
   /**
    * Waits until one of the descriptors has something, `wake` is called, or the time is over.
    *
@@ -26,10 +29,10 @@ export interface Waiter extends Disposable {
    * Waits on this thread: sooner back than `wait`, which has to change threads twice, but signals and
    * timers wait as well, so for short times only.
    *
-   * @returns whether anything is ready.
+   * @returns whether anything urgent is ready, or `wake` was called.
    */
   linger(timeoutMs: number): boolean;
-  /** As `linger`, but only for the first of the descriptors. */
+  /** As `linger`, but only for the first of the urgent descriptors. */
   lingerForFirst(timeoutMs: number): void;
   /** Ends the wait that goes on, or else the next one. */
   wake(): void;
@@ -42,6 +45,7 @@ export function openWaiter(): Waiter {
   const view = new DataView(bytes.buffer);
   const counter = new Uint8Array(8);
   let count = 1n;
+  let urgentCount = 1n;
   let open = true;
   const set = (place: number, fd: number) => {
     view.setInt32(place * POLLFD_BYTES, fd, LITTLE_ENDIAN);
@@ -49,9 +53,10 @@ export function openWaiter(): Waiter {
   };
   set(0, eventFd);
   return {
-    attend(fds) {
-      fds.forEach((fd, index) => set(1 + index, fd));
-      count = BigInt(1 + fds.length);
+    attend(urgent, others = []) {
+      [...urgent, ...others].forEach((fd, index) => set(1 + index, fd));
+      urgentCount = BigInt(1 + urgent.length);
+      count = urgentCount + BigInt(others.length);
     },
     async wait(timeoutMs) {
       // Grants of other hands may end later than poll(2) can count: then the wait is one of several.
@@ -62,7 +67,7 @@ export function openWaiter(): Waiter {
       await libc().poll_async(bytes, count, timeout);
       libc().read(eventFd, counter, 8n);
     },
-    linger: (timeoutMs) => libc().poll(bytes, count, timeoutMs) > 0,
+    linger: (timeoutMs) => libc().poll(bytes, urgentCount, timeoutMs) > 0,
     lingerForFirst: (timeoutMs) => void libc().poll(bytes, 2n, timeoutMs),
     wake() {
       const one = new Uint8Array(8);

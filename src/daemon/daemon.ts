@@ -15,7 +15,15 @@ import { formsOf, hear, install, isOwned, shut } from "../firewall/firewall.ts";
 import { LET_IN_MARK } from "../firewall/ruleset.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
-import { COLLECT_MS, FLOOD_COPIES, GARBAGE_MS, LINGER_MS, TURN_MS } from "../limits.ts";
+import {
+  COLLECT_MS,
+  FLOOD_COPIES,
+  GARBAGE_MS,
+  HOST_FIRST_LOOK_MS_MAX,
+  HOST_LOOK_MS_MAX,
+  LINGER_MS,
+  TURN_MS,
+} from "../limits.ts";
 import { openConversation } from "../netlink/conversation.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { createAdmission } from "./admission.ts";
@@ -102,7 +110,16 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     used: () => doors.used,
     crossOut: (file, line) => useOneTimeSequence(file, line) === "used",
   });
-  const gatekeeper = createGatekeeper({ config, kernel, queue, copies, log, machine, admit });
+  const gatekeeper = createGatekeeper({
+    config,
+    kernel,
+    queue,
+    copies,
+    log,
+    machine,
+    admit,
+    clock: () => performance.now(),
+  });
   gatekeeper.adopt(installed.grants, installedAtMs);
   let keeper = openKeeper();
   const watchdog = createWatchdog({
@@ -112,7 +129,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
 
   tellWeakness(config, log);
   tellUsedUp(config.doors, log);
-  let hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
+  let hostFirewall = lookAtHostFirewall(HOST_FIRST_LOOK_MS_MAX);
   tellSshSession(config, log);
   tellCookies(config, log);
   tellReady(config, installed, sessions, log);
@@ -205,12 +222,15 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   }
 
   function attend(): void {
-    waiter.attend([
-      queue.fd,
-      copies.fd,
-      ...(owned ? [] : [watch.fd]),
-      ...(reloader.fd === undefined ? [] : [reloader.fd]),
-    ]);
+    const { fd } = reloader;
+    waiter.attend(
+      [queue.fd, copies.fd, ...(owned ? [] : [watch.fd])],
+      fd === undefined ? [] : [fd],
+    );
+  }
+
+  function lookAtHostFirewall(withinMs: number) {
+    return watchHostFirewall([...guarded.keys()], log, performance.now(), withinMs);
   }
 
   /** Where the table is protected and no connection ends with its grant, there is nothing to keep. */
@@ -235,6 +255,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       return;
     }
     const guardsMore = [...ports.keys()].some((port) => !guarded.has(port));
+    const samePorts = !guardsMore && ports.size === guarded.size;
     [config, guarded, sessions] = [next, ports, live];
     gatekeeper.reload(config, machine);
     if (keeper === undefined) keeper = openKeeper();
@@ -246,7 +267,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     tellWeakness(config, log);
     tellUsedUp(config.doors, log);
     tellCookies(config, log);
-    hostFirewall = watchHostFirewall([...guarded.keys()], log, performance.now());
+    if (!samePorts) hostFirewall = lookAtHostFirewall(HOST_LOOK_MS_MAX);
     const tookMs = Math.round(performance.now() - startMs);
     log("info", "reloaded", { ...doorFields(config), tookMs });
   }

@@ -42,6 +42,8 @@ export interface GatekeeperOptions {
   readonly machine: KnockMachine;
   /** Notes what is used up, before the grant. */
   readonly admit: Admission;
+  /** Milliseconds since whenever: how long that took. */
+  readonly clock: () => number;
 }
 
 export interface Gatekeeper {
@@ -86,7 +88,7 @@ interface Waiting {
 }
 
 export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
-  const { kernel, queue, copies, log, admit } = options;
+  const { kernel, queue, copies, log, admit, clock } = options;
   let { config, machine } = options;
   const held = emptyQueuedPacket();
   const heldHeader = emptyHeader();
@@ -138,7 +140,7 @@ export function createGatekeeper(options: GatekeeperOptions): Gatekeeper {
       packet.isLetIn = tryVerdict(() => queue.acceptMarked(packet.id), nowMs);
     }
   };
-  const granter = createGranter({ config, kernel, admit, letIn, log, later, throttles });
+  const granter = createGranter({ config, kernel, admit, letIn, log, later, throttles, clock });
 
   const countLoss = () => {
     const lost = nextSequence === undefined ? 0 : (copy.sequence - nextSequence) >>> 0;

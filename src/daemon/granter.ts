@@ -36,6 +36,8 @@ export interface GranterOptions {
   /** Takes a log line that can wait until no packet does. */
   readonly later: (line: () => void) => void;
   readonly throttles: Readonly<Record<"replay" | "error" | "granted", Throttle>>;
+  /** Milliseconds since whenever: how long `admit` took. */
+  readonly clock: () => number;
 }
 
 export interface Granter {
@@ -71,7 +73,7 @@ interface Writing {
 }
 
 export function createGranter(options: GranterOptions): Granter {
-  const { kernel, admit, letIn, log, later, throttles } = options;
+  const { kernel, admit, letIn, log, later, throttles, clock } = options;
   let { grantsMax } = options.config;
   let endpoints = endpointsByDoor(options.config);
   const book = createGrantBook();
@@ -250,13 +252,16 @@ export function createGranter(options: GranterOptions): Granter {
       // How long a grant has yet is known only when it is in the book, and how many there are.
       settle();
       letInAtOnce(completed, nowMs);
+      const startMs = clock();
       const refusals = tryAdmit(completed);
+      // A disk that is busy takes seconds, and the kernel counts from when it has the grants.
+      const admittedMs = nowMs + clock() - startMs;
       const admitted = completed.filter((opening, index) => {
         const refused = refusals[index];
         if (refused !== undefined) tellRefused(opening, refused, nowMs);
         return refused === undefined;
       });
-      if (admitted.length > 0) grant(admitted, nowMs);
+      if (admitted.length > 0) grant(admitted, admittedMs);
       return counts.failed === failedBefore;
     },
 

@@ -6,12 +6,7 @@
 import { readTextFile } from "../../ffi/file.ts";
 import { openNetlinkSocket } from "../../ffi/libmnl.ts";
 import { findObstacles, type Obstacle } from "../firewall/host_firewall.ts";
-import {
-  HOST_FIRST_LOOK_MS_MAX,
-  HOST_LOOK_INTERVAL_MS,
-  HOST_LOOK_MS_MAX,
-  HOST_RULESET_BYTES_MAX,
-} from "../limits.ts";
+import { HOST_LOOK_INTERVAL_MS, HOST_LOOK_MS_MAX, HOST_RULESET_BYTES_MAX } from "../limits.ts";
 import { bounded } from "../netlink/bounded.ts";
 import { NETLINK } from "../netlink/constants.ts";
 import { openConversation } from "../netlink/conversation.ts";
@@ -25,11 +20,12 @@ export interface HostFirewallWatch {
 /** What stands in the way to these ports, as far as can be seen in this time; undefined is unknown. */
 type Look = (ports: readonly number[], withinMs: number) => readonly Obstacle[] | undefined;
 
-/** Looks for the first time. */
+/** Looks for the first time, for so long at most. */
 export function watchHostFirewall(
   ports: readonly number[],
   log: Log,
   nowMs: number,
+  withinMs: number,
   look: Look = lookAround,
 ): HostFirewallWatch {
   const told = new Map<number, string>();
@@ -60,7 +56,7 @@ export function watchHostFirewall(
     }
   };
 
-  lookAndTell(HOST_FIRST_LOOK_MS_MAX);
+  lookAndTell(withinMs);
   return {
     check(granted, nowMs) {
       if (nowMs < lookedMs + HOST_LOOK_INTERVAL_MS) return;
@@ -76,12 +72,15 @@ export function watchHostFirewall(
 /** Over a socket of its own, since a look that takes too long leaves answers behind. */
 function lookAround(ports: readonly number[], withinMs: number): Obstacle[] | undefined {
   using socket = openNetlinkSocket(NETLINK.NETLINK_NETFILTER);
+  const endMs = performance.now() + withinMs;
   const transport = bounded(socket, {
     bytesMax: HOST_RULESET_BYTES_MAX,
-    endMs: performance.now() + withinMs,
+    endMs,
     nowMs: () => performance.now(),
   });
-  return findObstacles(openConversation(transport), ports, legacyFamilies());
+  // After the ports the kernel is asked once more.
+  const isLate = () => performance.now() > endMs - withinMs / 4;
+  return findObstacles(openConversation(transport), ports, legacyFamilies(), isLate);
 }
 
 /** Families in which iptables-legacy, of which netlink tells nothing, may turn packets elsewhere. */

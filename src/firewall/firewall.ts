@@ -87,7 +87,7 @@ export function install(
 
   /** The ways to it: a table that fits stays as it stands, otherwise it is deleted and made anew. */
   function* transactions({ flags, queueKind }: Form): Generator<Operation[]> {
-    const ruleset = rulesetOf(config, queueKind);
+    const ruleset = rulesetOf(withRoomFor(grants, config), queueKind);
     if (standing !== undefined && fits(standing, ruleset, flags, ownPort)) {
       yield installation(ruleset, flags, known, sessions, leftovers(standing, ruleset));
     }
@@ -114,8 +114,16 @@ export function shut(
   grants: readonly Grant[],
 ): void {
   readTable(kernel);
-  const ruleset = onlyNewcomers(rulesetOf(config, form.queueKind));
+  const ruleset = onlyNewcomers(rulesetOf(withRoomFor(grants, config), form.queueKind));
   kernel.transact(installation(ruleset, form.flags, grants, []));
+}
+
+/** Who is in stays in, also where fewer may be from now on. */
+function withRoomFor(grants: readonly Grant[], config: Config): Config {
+  const counts = ([4, 6] as const).map((family) =>
+    grants.filter(({ source }) => source.family === family).length
+  );
+  return { ...config, grantsMax: Math.max(config.grantsMax, ...counts) };
 }
 
 /**

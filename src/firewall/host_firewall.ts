@@ -45,6 +45,7 @@ const TRIES = 3;
  * Reads the rulesets and looks for ports that cannot be reached.
  *
  * @param altered families in which something that netlink does not show may change packets.
+ * @param isLate asked now and then: ports that have not been judged by then are taken for open.
  * @returns undefined when others kept changing the rulesets.
  * @throws {KernelError} @throws {DecodeError}
  */
@@ -52,26 +53,30 @@ export function findObstacles(
   kernel: Conversation,
   ports: readonly number[],
   altered: ReadonlySet<4 | 6> = new Set(),
+  isLate: () => boolean = () => false,
 ): Obstacle[] | undefined {
   const generation = () => kernel.ask(getGeneration()).map(parseGeneration)[0];
   for (let tries = 0; tries < TRIES; tries++) {
     const before = generation();
     const ruleset = readHostRuleset(kernel);
-    const obstacles = ports.flatMap((port) => obstacleFor(ruleset, port, altered) ?? []);
+    const obstacles = ports.flatMap((port) =>
+      isLate() ? [] : obstacleFor(ruleset, port, altered, isLate) ?? []
+    );
     if (generation() === before) return obstacles;
   }
   return undefined;
 }
 
 /** What keeps newcomers from a port, or undefined. */
-export function obstacleFor(
+function obstacleFor(
   ruleset: HostRuleset,
   port: number,
-  altered: ReadonlySet<4 | 6> = new Set(),
+  altered: ReadonlySet<4 | 6>,
+  isLate: () => boolean,
 ): Obstacle | undefined {
   const families = ([4, 6] as const).filter((family) => !altered.has(family));
   const [shut, ...others] = families
-    .map((family) => ({ family, chains: forbidding(ruleset, family, port) }))
+    .map((family) => ({ family, chains: forbidding(ruleset, family, port, isLate) }))
     .filter(({ chains }) => chains.length > 0);
   if (shut === undefined) return undefined;
   const chains = [...new Set([shut, ...others].flatMap((one) => one.chains))];
@@ -83,7 +88,8 @@ export function obstacleFor(
     hint: `pk only shuts; let the port through: ${
       listed(chains.map((chain) => remedy(ruleset, chain, port)), " and ")
     }`,
-    deliberate: others.length === 0 && forbidding(ruleset, shut.family, undefined).length > 0,
+    deliberate: others.length === 0 &&
+      forbidding(ruleset, shut.family, undefined, isLate).length > 0,
   };
 }
 
@@ -92,12 +98,14 @@ function forbidding(
   ruleset: HostRuleset,
   family: 4 | 6,
   port: number | undefined,
+  isLate: () => boolean,
 ): ListedChain[] {
   const chains = baseChains(ruleset, family);
   const walkAll = (trackedAtAll: boolean) =>
     chains.map((chain) => {
       const tracked = trackedAtAll && isTracked(chain);
-      return { chain, ...walk(ruleset, chain, { family, port, tracked } satisfies Newcomer) };
+      const newcomer = { family, port, tracked } satisfies Newcomer;
+      return { chain, ...walk(ruleset, chain, newcomer, isLate) };
     });
   let results: readonly (Outcomes & { readonly chain: ListedChain })[] = walkAll(true);
   if (results.some(({ mayUntrack }) => mayUntrack)) results = walkAll(false);

@@ -34,6 +34,7 @@ export interface Behaviour {
   readonly acceptMarked?: (id: number) => void;
   /** What is noted before a grant; where it is not given, everything is new. */
   readonly admit?: Admission;
+  readonly clock?: () => number;
 }
 
 /** Takes every sequence for new. */
@@ -56,7 +57,7 @@ export function machineOf(
 
 export function setGatekeeper(
   config: Config,
-  { submit, settle, accept, acceptMarked, admit = admitAll }: Behaviour = {},
+  { submit, settle, accept, acceptMarked, admit = admitAll, clock = () => 0 }: Behaviour = {},
   machine = machineOf(config),
 ) {
   const done: string[] = [];
@@ -103,6 +104,7 @@ export function setGatekeeper(
       done.push(`admit ${openings.length}`);
       return admit(openings);
     },
+    clock,
     queue: {
       ...batchOf(held, HELD_MESSAGE_BYTES, (count) => done.push(`held ${count}`)),
       accept(lastId) {

@@ -28,6 +28,9 @@ import { Registers } from "./registers.ts";
 import { find } from "./set_lookup.ts";
 import { matchHolds, targetDoes } from "./xtables.ts";
 
+/** Steps between two looks at the clock: some milliseconds. */
+const STEPS_UNTIMED = 512;
+
 /** Jumps within jumps, as the kernel allows (NFT_JUMP_STACK_SIZE). */
 const JUMPS_MAX = 16;
 
@@ -43,8 +46,17 @@ export interface Outcomes {
   readonly mayUntrack: boolean;
 }
 
-/** What can become of the newcomer in this base chain. */
-export function walk(ruleset: HostRuleset, chain: ListedChain, newcomer: Newcomer): Outcomes {
+/**
+ * What can become of the newcomer in this base chain.
+ *
+ * @param isLate asked now and then: what has not been walked by then can have every outcome.
+ */
+export function walk(
+  ruleset: HostRuleset,
+  chain: ListedChain,
+  newcomer: Newcomer,
+  isLate: () => boolean,
+): Outcomes {
   const seen = new Map<ListedChain, number>();
   let steps = 0;
   let mayChange = false;
@@ -78,6 +90,7 @@ export function walk(ruleset: HostRuleset, chain: ListedChain, newcomer: Newcome
     let outcomes = 0;
     for (const expression of rule) {
       if (++steps > HOST_STEPS_MAX) return anything();
+      if (steps % STEPS_UNTIMED === 0 && isLate()) steps = HOST_STEPS_MAX;
       const step = carryOut(one, expression, registers, depth);
       if (step === "no") return outcomes | OUTCOME.next;
       if (step === "maybe") outcomes |= OUTCOME.next;

@@ -193,6 +193,7 @@ function setUp() {
     kernel: openConversation(socket),
     machine: machineOf(CONFIG),
     admit: admitAll,
+    clock: () => 0,
     queue: {
       ...batchOf(held, HELD_MESSAGE_BYTES),
       accept(lastId) {

@@ -55,6 +55,23 @@ Deno.test("a door of several ports opens all of them in one transaction, told in
   assert.deepEqual(events("expired"), [{ source: SOURCE_TEXT, ports }]);
 });
 
+Deno.test("a grant whose use took a busy disk its time is booked from when the kernel has it", () => {
+  let clockMs = 7;
+  const admit: Admission = (openings) => {
+    clockMs += 3_000;
+    return openings.map(() => undefined);
+  };
+  const { gatekeeper, copies, copy } = setGatekeeper(configOf({ doors: [wide] }), {
+    admit,
+    clock: () => clockMs,
+  });
+  copies.push(copy(syn(7000), datagram(8000)));
+  gatekeeper.handleBatch(at(0));
+  gatekeeper.tick(0);
+  assert.equal(gatekeeper.tick(7_999).length, 0);
+  assert.equal(gatekeeper.tick(8_000).length, 5);
+});
+
 Deno.test("a door of udp is opened by datagrams and pings, of either family", () => {
   const six = plainDoor({ name: "six", opens: ["udp/53"], steps: ["udp/5301", "icmp6/56"] });
   const { gatekeeper, copies, copy, events } = setGatekeeper(configOf({ doors: [names, six] }));

@@ -254,6 +254,7 @@ Deno.test("the watch warns once, and again when it has become another obstacle",
     [SSH],
     (level, event, fields) => lines.push(`${level} ${event} ${fields?.table ?? ""}`.trim()),
     0,
+    HOST_LOOK_INTERVAL_MS,
     () => {
       if (found instanceof Error) throw found;
       return found === undefined ? [] : [found];
@@ -266,6 +267,17 @@ Deno.test("the watch warns once, and again when it has become another obstacle",
     watch.check(() => step.granted, nowMs);
     assert.deepEqual(lines.splice(0), step.lines, `step ${index}`);
   });
+});
+
+Deno.test("findObstacles() takes ports that it has no time to judge for open", () => {
+  const messages = messagesOf("no rule; then drop");
+  const ports = [SSH, 2223, 2224];
+  const found = (looksInTime: number) => {
+    let looks = 0;
+    const kernel = openConversation(socketTo(kernelWith(messages)));
+    return findObstacles(kernel, ports, new Set(), () => ++looks > looksInTime)?.length;
+  };
+  assert.deepEqual([found(Infinity), found(2), found(0)], [3, 2, 0]);
 });
 
 function look(messages: readonly Dumped[], ports: readonly number[] = [SSH]): Obstacle[] {
