@@ -64,8 +64,11 @@ export const BANNED_MAX = 65_536;
 /** Sessions older than pk that are let through: more than a host has on a guarded port. */
 export const INHERITED_MAX = 65_536;
 
-/** Silence after which such a session ends: nf_conntrack_tcp_timeout_established, five days. */
-export const INHERITED_MS = 432_000_000;
+/**
+ * How long, a year: nothing renews it. What is left of one that has ended lets segments other than SYNs of
+ * these two ends through, which belong to nothing.
+ */
+export const INHERITED_MS = 31_536_000_000;
 
 /**
  * Connections remembered as legitimate, where somebody may take the table away: as many as are let

@@ -9,8 +9,9 @@
 import { libnetfilterQueue } from "../../ffi/libnetfilter_queue.ts";
 import { libmnl } from "../../ffi/libmnl.ts";
 import { openWaiter } from "../../ffi/wait.ts";
-import { type Config, endpointsOf } from "../config/config.ts";
+import { type Config, endpointsOf, type Transport } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
+import { readBefore } from "../firewall/before.ts";
 import { formsOf, hear, install, isOwned, shut } from "../firewall/firewall.ts";
 import { LET_IN_MARK } from "../firewall/ruleset.ts";
 import type { EventTime } from "../knock/lock.ts";
@@ -29,6 +30,7 @@ import type { Session } from "../netlink/sock_diag.ts";
 import { createAdmission } from "./admission.ts";
 import { readCounter } from "./counter.ts";
 import { createDoors } from "./doors.ts";
+import { createFlowCutter } from "./flow_cutter.ts";
 import { createGatekeeper } from "./gatekeeper.ts";
 import { createHearing } from "./hearing.ts";
 import { requireNetAdmin } from "./host.ts";
@@ -82,16 +84,22 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   using waiter = openWaiter();
   // Watched from before the table is there, so that no change is missed.
   using watch = openTableWatch(socket.port);
-  let guarded = guardedPorts(config);
+  let guarded = portsOf(config, "tcp");
   let sessions = liveSessions(log);
   const connections = sessions.length;
-  sessions = sessions.filter((session) => guarded.has(session.port));
+  // A grant may have ended while no pk ran to cut what came in by it.
+  const before = readBefore(kernel);
+  const isOlder = (session: Session) =>
+    guarded.get(session.port) !== "cut" || before?.guarded(session.port) !== true ||
+    before.inherited(session);
+  sessions = sessions.filter((session) => guarded.has(session.port) && isOlder(session));
   const installedAtMs = performance.now();
   const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
   using reloader = createReloader({ source, config, doors, log, wake: waiter.wake });
+  let reloaderFd: number | undefined;
   attend();
 
   let stopSignal: string | undefined;
@@ -121,7 +129,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     clock: () => performance.now(),
   });
   gatekeeper.adopt(installed.grants, installedAtMs);
-  let keeper = openKeeper();
+  let keeper = openKeeper(isOlder);
   const watchdog = createWatchdog({
     counted: () => readCounter(kernel, "knocks"),
     lostListener: () => lostListener(config.queueNumber, queue.port, copies.port),
@@ -176,6 +184,8 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     tracking.check(config.filter, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
     const next = reloader.take(performance.now());
+    // Its watch may have been opened anew.
+    if (reloader.fd !== reloaderFd) attend();
     if (next !== undefined) reload(next);
   }
   drain(performance.now() + TURN_MS);
@@ -234,15 +244,21 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   }
 
   /** Where the table is protected and no connection ends with its grant, there is nothing to keep. */
-  function openKeeper() {
+  function openKeeper(isOlder: (connection: Session) => boolean = () => true) {
     if (owned && ![...guarded.values()].includes("cut")) return undefined;
-    return openSessionKeeper({ ports: guarded, isGranted: gatekeeper.isGranted, log });
+    const { isGranted } = gatekeeper;
+    const cutFlows = createFlowCutter({
+      ports: () => new Set(portsOf(config, "udp").keys()),
+      isGranted: (source, port) => isGranted(source, port, "udp"),
+      log,
+    });
+    return openSessionKeeper({ ports: guarded, isGranted, isOlder, cutFlows, log });
   }
 
   /** Takes a new configuration over, or stays with the one there is and says why. */
   function reload(next: Config): void {
     const startMs = performance.now();
-    const ports = guardedPorts(next);
+    const ports = portsOf(next, "tcp");
     const live = sessionsKept(next, ports);
     try {
       const other = doors.machineOf(next, machine);
@@ -335,11 +351,11 @@ function now(): EventTime {
   return { nowMs: performance.now(), unixMs: Date.now() };
 }
 
-/** Guarded TCP ports, and what becomes of their connections. */
-function guardedPorts({ doors }: Config): GuardedPorts {
+/** Guarded ports of a protocol, and what becomes of their connections. */
+function portsOf({ doors }: Config, wanted: Transport): GuardedPorts {
   return new Map(
     doors.flatMap(({ opens, onExpire }) =>
-      endpointsOf(opens).filter(({ protocol }) => protocol === "tcp")
+      endpointsOf(opens).filter(({ protocol }) => protocol === wanted)
         .map(({ port }) => [port, onExpire] as const)
     ),
   );

@@ -6,7 +6,7 @@
 
 import type { PacketLog } from "../../ffi/packet_log.ts";
 import type { PacketQueue } from "../../ffi/packet_queue.ts";
-import type { Config, Door } from "../config/config.ts";
+import type { Config, Door, Transport } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
 import type { EventTime } from "../knock/lock.ts";
@@ -66,8 +66,8 @@ export interface Gatekeeper {
   /** When `tick` will have something to tell, or undefined. */
   readonly dueMs: number | undefined;
   openGrants(nowMs: number): Grant[];
-  /** Is there a grant for a TCP port whose end was not told yet? */
-  isGranted(source: Readonly<Source>, port: number): boolean;
+  /** Is there a grant for a port, of TCP or the other one, whose end was not told yet? */
+  isGranted(source: Readonly<Source>, port: number, protocol?: Transport): boolean;
   /** Copies that the kernel made since the first one was read: those read, and those lost. */
   readonly copied: number;
   readonly lost: number;

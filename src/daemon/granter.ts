@@ -3,7 +3,13 @@
 //
 // **Invariant:** nothing is written before what it uses up is noted.
 
-import { type Config, type Door, type Endpoint, endpointsOf } from "../config/config.ts";
+import {
+  type Config,
+  type Door,
+  type Endpoint,
+  endpointsOf,
+  type Transport,
+} from "../config/config.ts";
 import { UnansweredError } from "../errors.ts";
 import { writeGrants } from "../firewall/firewall.ts";
 import type { Grant } from "../firewall/grant.ts";
@@ -59,8 +65,8 @@ export interface Granter {
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   openGrants(nowMs: number): Grant[];
-  /** Is there a grant for a TCP port whose end was not taken yet? */
-  isGranted(source: Readonly<Source>, port: number): boolean;
+  /** Is there a grant for a port, of TCP or the other one, whose end was not taken yet? */
+  isGranted(source: Readonly<Source>, port: number, protocol?: Transport): boolean;
   /** Openings, by what became of them; those that repeat one are not counted. */
   readonly counts: Readonly<Record<"granted" | "replayed" | "failed", number>>;
 }
@@ -277,9 +283,9 @@ export function createGranter(options: GranterOptions): Granter {
       return book.open(nowMs);
     },
 
-    isGranted(source, port) {
+    isGranted(source, port, protocol = "tcp") {
       settle();
-      return book.has(source, "tcp", port);
+      return book.has(source, protocol, port);
     },
 
     counts,

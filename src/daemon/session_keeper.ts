@@ -23,6 +23,7 @@ import {
   listClients,
   listConnections,
   parseConnection,
+  type Session,
   tryDestroy,
 } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
@@ -66,6 +67,10 @@ export interface SessionKeeperOptions {
   readonly ports: GuardedPorts;
   /** Does the daemon know a grant for it that has not been told to have ended? */
   readonly isGranted: (source: Readonly<Source>, port: number) => boolean;
+  /** May a connection without a grant be there when the keeper begins? */
+  readonly isOlder: (connection: Session) => boolean;
+  /** Ends flows of datagrams that came in while the table was away; false where some were left. */
+  readonly cutFlows: () => boolean;
   readonly log: Log;
 }
 
@@ -87,9 +92,12 @@ export function openSessionKeeper(
   }
 }
 
-/** Takes all connections that are there now for legitimate, but for those with an open grant. */
+/**
+ * Takes the connections that are there now for legitimate, but for those with an open grant, and those
+ * whose grant has ended while nobody was there to see it, which it ends.
+ */
 export function createSessionKeeper(
-  { ports, isGranted, log }: SessionKeeperOptions,
+  { ports, isGranted, isOlder, cutFlows, log }: SessionKeeperOptions,
   diag: Conversation,
 ): SessionKeeper {
   let guarded = ports;
@@ -180,7 +188,8 @@ export function createSessionKeeper(
       !legitimate.has(cookie) && !isGranted(source, port) && !ended.has(grantKey(source, port))
     );
     const done = cut(fromElsewhere(unknown), "it came in while the table was away");
-    if (!done) sweepGapMs = SWEEP_GAP_MS_MIN;
+    const flowsDone = cutFlows();
+    if (!done || !flowsDone) sweepGapMs = SWEEP_GAP_MS_MIN;
     return done;
   };
 
@@ -222,7 +231,9 @@ export function createSessionKeeper(
 
   try {
     endSocket(diag, tryDestroy());
-    legitimize(list().filter(({ source, port }) => !isGranted(source, port)));
+    const found = list().filter(({ source, port }) => !isGranted(source, port));
+    legitimize(found.filter(isOlder));
+    cut(fromElsewhere(found.filter((one) => !isOlder(one))), "its grant has ended");
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     unable = true;

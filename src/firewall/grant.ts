@@ -3,7 +3,7 @@
 
 import type { Transport } from "../config/config.ts";
 import type { Source } from "../packet/header.ts";
-import { addressBytes } from "../packet/address.ts";
+import { addressBytes, readSource } from "../packet/address.ts";
 import { IPPROTO } from "../packet/protocol.ts";
 import { Reader } from "../bytes/reader.ts";
 import type { Element } from "../nftables/element.ts";
@@ -53,14 +53,6 @@ export function parseGrant(set: "grants4" | "grants6", element: Element): Grant 
   if (protocol === undefined) return undefined;
   reader.raw(3); // the protocol's padding
   return { source, protocol, port: reader.u16be(), timeoutMs: element.timeoutMs ?? 0 };
-}
-
-/** A source address in network order. */
-export function readSource(reader: Reader, family: 4 | 6): Source {
-  const [word0, word1, word2] = family === 4
-    ? [0, 0, 0]
-    : [reader.u32be(), reader.u32be(), reader.u32be()];
-  return { family, word0, word1, word2, word3: reader.u32be() };
 }
 
 function transportOf(number: number): Transport | undefined {

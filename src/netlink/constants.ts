@@ -40,6 +40,7 @@ export const NETLINK_OPTION = {
 
 /** Subsystems of nfnetlink: the high byte of the message type. */
 export const NFNL_SUBSYS = {
+  NFNL_SUBSYS_CTNETLINK: 1,
   NFNL_SUBSYS_QUEUE: 3,
   NFNL_SUBSYS_ULOG: 4,
   NFNL_SUBSYS_NFTABLES: 10,

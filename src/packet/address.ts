@@ -2,6 +2,7 @@
 // path. Text of IPv6 is written as RFC 5952 says and read as RFC 4291, section 2.2, says. No names,
 // no prefixes, no zones (`%eth0`), no brackets.
 
+import type { Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { Source } from "./header.ts";
 
@@ -34,6 +35,14 @@ export function addressBytes(source: Readonly<Source>): Uint8Array<ArrayBuffer> 
   const writer = new Writer(16);
   if (source.family === 6) writer.u32be(source.word0).u32be(source.word1).u32be(source.word2);
   return writer.u32be(source.word3).bytes();
+}
+
+/** Reads an address in network order, as `addressBytes` makes it. @throws {DecodeError} */
+export function readSource(reader: Reader, family: 4 | 6): Source {
+  const [word0, word1, word2] = family === 4
+    ? [0, 0, 0]
+    : [reader.u32be(), reader.u32be(), reader.u32be()];
+  return { family, word0, word1, word2, word3: reader.u32be() };
 }
 
 /**

@@ -74,6 +74,47 @@ for (const owner of OWNERS) {
   });
 }
 
+netnsTest(
+  "cut: a session whose grant ended while no pk ran ends when the next one starts",
+  async (t) => {
+    await using stage = await setStage();
+    const older = await Promise.all(FAMILIES.map((family) => session(stage, family, 3)));
+    const flags = ["--on-expire", "cut", "--rule-timer"];
+    const granted: number[] = [];
+    const ending: number[] = [];
+    {
+      await using pk = await startPk(stage.ns, ...flags, "2s");
+      for (const family of FAMILIES) {
+        await knock(stage, family, 1);
+        ending.push(await session(stage, family, 1));
+        await pk.event("granted", { source: family.source(1) });
+      }
+      pk.kill("SIGKILL");
+      await pk.ended();
+    }
+    {
+      await using pk = await startPk(stage.ns, ...flags, "60s");
+      for (const family of FAMILIES) {
+        await knock(stage, family, 2);
+        granted.push(await session(stage, family, 2));
+        await pk.event("granted", { source: family.source(2) });
+      }
+      pk.kill("SIGKILL");
+      await pk.ended();
+    }
+    await sleep(TIMER_MS + 500);
+    await using pk = await startPk(stage.ns, ...flags, "60s");
+    await sideBySide(t, FAMILIES, (family) => family.name, async (family) => {
+      const index = FAMILIES.indexOf(family);
+      await pk.event("cut", { source: family.source(1), reason: "its grant has ended" });
+      strictEqual((await stage.client.ends(ending[index] ?? 0, 1_000)).how, "ECONNRESET");
+      strictEqual(await stage.client.echo(granted[index] ?? 0, "granted"), true);
+      strictEqual(await stage.client.echo(older[index] ?? 0, "older than both"), true);
+      strictEqual(pk.seen("cut", { source: family.source(3) }).length, 0);
+    });
+  },
+);
+
 async function knock(stage: Stage, family: Family, n: number): Promise<void> {
   const [host, source] = [family.server, family.source(n)];
   await stage.client.knock({ host, ports: KNOCKS, source, gapMs: 5 });

@@ -38,14 +38,16 @@ type Refuse = (request: NamedRequest) => keyof typeof ERRNO | undefined;
 function setUp(
   onExpire: OnExpire,
   sockets: Socket[] = [],
-  { grants = [], refuse = () => undefined, others = [] }: {
+  { grants = [], refuse = () => undefined, others = [], orphans = [] }: {
     grants?: string[];
+    /** Ports of those whose grants have ended before the keeper began. */
+    orphans?: readonly number[];
     refuse?: Refuse;
     /** Further guarded ports. */
     others?: readonly (readonly [port: number, onExpire: OnExpire])[];
   } = {},
 ) {
-  const host = { sockets: [...sockets], grants: new Set(grants), refuse };
+  const host = { sockets: [...sockets], grants: new Set(grants), refuse, flowCuts: 0 };
   const asked: number[] = [];
   const logged: { level: string; event: string; fields: Fields }[] = [];
   const diag: Conversation = {
@@ -77,6 +79,11 @@ function setUp(
   const keeper = createSessionKeeper({
     ports: new Map([[PORT, onExpire], ...others]),
     isGranted: (source, port) => host.grants.has(`${formatAddress(source)} ${port}`),
+    isOlder: ({ sourcePort }) => !orphans.includes(sourcePort),
+    cutFlows: () => {
+      host.flowCuts++;
+      return true;
+    },
     log: (level, event, fields = {}) => logged.push({ level, event, fields }),
   }, diag);
   const end = (source: string, nowMs: number, port = PORT) => {
@@ -87,6 +94,28 @@ function setUp(
   const events = (name: string) => logged.filter(({ event }) => event === name);
   return { host, keeper, end, names, events, logged, asked };
 }
+
+Deno.test("the keeper begins with the end of those whose grants have ended meanwhile", () => {
+  const sockets: Socket[] = [
+    { source: "198.51.100.1", sourcePort: 1, name: 1 }, // older than pk
+    { source: "198.51.100.2", sourcePort: 2, name: 2 },
+    { source: "198.51.100.3", sourcePort: 3, name: 3 },
+  ];
+  const grants = [`198.51.100.3 ${PORT}`];
+  const { names, events } = setUp("cut", sockets, { grants, orphans: [2, 3] });
+  assert.deepEqual(names(), [1, 3]);
+  const [line, ...others] = events("cut").map(({ fields }) => [fields["source"], fields["reason"]]);
+  assert.deepEqual([line, others], [["198.51.100.2", "its grant has ended"], []]);
+});
+
+Deno.test("each sweep after the table was away cuts flows of datagrams, too", () => {
+  const { host, keeper } = setUp("keep");
+  assert.equal(host.flowCuts, 0);
+  keeper.tableRestored(0);
+  assert.equal(host.flowCuts, 1);
+  keeper.tick(keeper.dueMs ?? 0);
+  assert.equal(host.flowCuts, 2);
+});
 
 /** Past the second in which somebody may still come in by a grant that has ended. */
 const SETTLED_MS = 1_000;

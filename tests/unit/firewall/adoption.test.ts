@@ -163,10 +163,10 @@ Deno.test("install() lets sessions through that are older than pk", () => {
   run(nftables, { sessions });
   const [transaction] = nftables.transactions;
   assert.deepEqual(elementsAdded(transaction, "inherited4"), [
-    "c0000201" + "9c400000" + "00160000 432000000",
+    "c0000201" + "9c400000" + "00160000 31536000000",
   ]);
   assert.deepEqual(elementsAdded(transaction, "inherited6"), [
-    "20010db8000000000000000000000001" + "9c410000" + "00160000 432000000",
+    "20010db8000000000000000000000001" + "9c410000" + "00160000 31536000000",
   ]);
 });
 
