@@ -1,10 +1,11 @@
 // A new configuration on its way: somebody asks for it, or a file of one-time sequences has changed; it
 // is read, and what its doors need is prepared on other threads while knocks go on.
 
-import { realPath } from "../../ffi/file.ts";
+import { wayTo } from "../../ffi/file.ts";
 import { type FileWatch, openFileWatch } from "../../ffi/file_watch.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, HostError, KernelError } from "../errors.ts";
+import { WATCHDOG_MS } from "../limits.ts";
 import type { Doors } from "./doors.ts";
 import type { Log } from "./log.ts";
 import { tellPassphrases } from "./report.ts";
@@ -33,7 +34,10 @@ export interface ReloaderOptions {
 }
 
 export interface Reloader extends Disposable {
-  /** Becomes readable when a file was changed; undefined where none is watched. */
+  /**
+   * Becomes readable when a file was changed; undefined where none is watched. Another one after `take` or
+   * `accept` has opened the watch anew.
+   */
   readonly fd: number | undefined;
   /** When `take` has something to do, or Infinity. */
   readonly dueMs: number;
@@ -54,7 +58,8 @@ export interface Reloader extends Disposable {
 export function createReloader(options: ReloaderOptions): Reloader {
   const { source, doors, log, wake } = options;
   let { config } = options;
-  let files = watchOneTimeFiles(config, log);
+  const files = createFilesWatch(log);
+  files.keep(oneTimeFiles(config), performance.now());
   let asked = false;
   let refreshAtMs = Infinity;
   /** Passphrases of a configuration become keys: one after the other. */
@@ -63,6 +68,11 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
   const refreshSoon = (nowMs: number) => {
     refreshAtMs = Math.min(refreshAtMs, nowMs + SETTLE_MS);
+  };
+
+  /** Whatever was changed before the files were watched is read once more. */
+  const keepWatch = (nowMs: number) => {
+    if (files.keep(oneTimeFiles(config), nowMs)) refreshSoon(nowMs);
   };
 
   /** How the configuration is to be read again, where somebody asks for it or a file has changed. */
@@ -119,12 +129,12 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
   return {
     get fd() {
-      return files?.fd;
+      return files.fd;
     },
 
     get dueMs() {
-      if (preparing) return Infinity;
-      return asked ? -Infinity : refreshAtMs;
+      if (preparing) return files.dueMs;
+      return asked ? -Infinity : Math.min(refreshAtMs, files.dueMs);
     },
 
     ask() {
@@ -133,9 +143,14 @@ export function createReloader(options: ReloaderOptions): Reloader {
     },
 
     take(nowMs) {
-      if (files !== undefined && files.takeChanged().length > 0) refreshSoon(nowMs);
+      if (files.takeChanged()) refreshSoon(nowMs);
+      if (nowMs >= files.dueMs) keepWatch(nowMs);
       const read = preparing ? undefined : nextReading(nowMs);
-      if (read !== undefined) prepare(read);
+      if (read !== undefined) {
+        // Watched before they are read, whether what is read will be used or not.
+        files.keep(oneTimeFiles(config), nowMs);
+        prepare(read);
+      }
       if (prepared === undefined) return undefined;
       const next = prepared;
       prepared = undefined;
@@ -145,20 +160,14 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
     accept(next, nowMs) {
       source.accept();
-      const before = oneTimeFiles(config);
       config = next;
-      if (oneTimeFiles(config).join() === before.join()) return;
-      files?.[Symbol.dispose]();
-      files = watchOneTimeFiles(config, log);
-      // Whatever was changed before they were watched is read once more.
-      refreshSoon(nowMs);
+      keepWatch(nowMs);
     },
 
     refuse,
 
     [Symbol.dispose]() {
-      files?.[Symbol.dispose]();
-      files = undefined;
+      files[Symbol.dispose]();
     },
   };
 }
@@ -167,20 +176,76 @@ function oneTimeFiles({ doors }: Config): string[] {
   return doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
 }
 
+/** A watch on files, which is opened anew when what leads to them is another folder or link. */
+interface FilesWatch extends Disposable {
+  /** Undefined where nothing is watched. */
+  readonly fd: number | undefined;
+  /** When opening it is tried again, by `keep`; or Infinity. */
+  readonly dueMs: number;
+  /** Was a file changed since the last call? */
+  takeChanged(): boolean;
+  /**
+   * Watches these files and what leads to them now.
+   *
+   * @returns whether the watch was opened anew; what was changed before that is not told.
+   */
+  keep(files: readonly string[], nowMs: number): boolean;
+}
+
 /** Without a watch pk goes on, and reads edited files when it is told to. */
-function watchOneTimeFiles(config: Config, log: Log): FileWatch | undefined {
-  const files = oneTimeFiles(config);
-  if (files.length === 0) return undefined;
-  try {
+function createFilesWatch(log: Log): FilesWatch {
+  let watch: FileWatch | undefined;
+  /** The paths that `watch` was opened for. */
+  let watched = "";
+  let dueMs = Infinity;
+  let told = false;
+
+  const close = () => {
+    watch?.[Symbol.dispose]();
+    watch = undefined;
+    dueMs = Infinity;
+  };
+
+  const open = (files: readonly string[]): boolean => {
     // An editor may follow a link, and then another folder's file changes.
-    return openFileWatch([...new Set(files.flatMap((file) => [file, realPath(file)]))]);
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    log("warning", "files not watched", {
-      reason: error.message,
-      hint: "send SIGHUP after each edit of a one-time file; a usual cause is the limit " +
-        "fs.inotify.max_user_instances",
-    });
-    return undefined;
-  }
+    const paths = [...new Set(files.flatMap(wayTo))];
+    if (watch !== undefined && !watch.isStale && paths.join("\0") === watched) return false;
+    close();
+    if (files.length > 0) watch = openFileWatch(paths);
+    watched = paths.join("\0");
+    told = false;
+    return watch !== undefined;
+  };
+
+  return {
+    get fd() {
+      return watch?.fd;
+    },
+    get dueMs() {
+      return dueMs;
+    },
+    takeChanged: () => watch !== undefined && watch.takeChanged().length > 0,
+    keep(files, nowMs) {
+      try {
+        return open(files);
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        close();
+        dueMs = nowMs + WATCHDOG_MS;
+        if (!told) tellNotWatched(error, log);
+        told = true;
+        return false;
+      }
+    },
+    [Symbol.dispose]: close,
+  };
+}
+
+function tellNotWatched({ message }: KernelError, log: Log): void {
+  log("warning", "files not watched", {
+    reason: message,
+    hint:
+      "send SIGHUP after each edit of a one-time file until pk can watch them; a usual cause is " +
+      "the limit fs.inotify.max_user_instances",
+  });
 }

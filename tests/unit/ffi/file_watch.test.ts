@@ -1,6 +1,7 @@
 // Which files were changed, by every way in which editors write.
 
 import assert from "node:assert/strict";
+import { wayTo } from "../../../ffi/file.ts";
 import { openFileWatch } from "../../../ffi/file_watch.ts";
 import { openWaiter } from "../../../ffi/wait.ts";
 import { codeOf, folderTest } from "../../support/host_files.ts";
@@ -43,6 +44,47 @@ folderTest("takeChanged() tells all files of a folder that is removed", (folder)
   assert.deepEqual(watch.takeChanged(), [`${below}/a`, `${below}//a`]);
 });
 
+folderTest("a watch is stale when a folder of its files is no longer where it was", (folder) => {
+  const changes: Record<string, (above: string) => void> = {
+    "renamed": (above) => Deno.renameSync(`${above}/below`, `${above}/old`),
+    "removed": (above) => Deno.removeSync(`${above}/below`),
+    "with the one above it": (above) => Deno.renameSync(above, `${above}, old`),
+  };
+  for (const [how, change] of Object.entries(changes)) {
+    const above = `${folder}/${how}`;
+    const [a, b, c] = [`${above}/below/a`, `${above}/b`, `${folder}/c`];
+    Deno.mkdirSync(`${above}/below`, { recursive: true });
+    using watch = openFileWatch([a, b, c]);
+    for (const path of [a, b, c]) Deno.writeTextFileSync(path, "");
+    for (const path of [a, b, c]) Deno.removeSync(path);
+    assert.deepEqual(watch.takeChanged(), [a, b, c]);
+    assert.equal(watch.isStale, false, `not yet ${how}`);
+    change(above);
+    assert.equal(watch.isStale, false, "not taken yet");
+    assert.deepEqual(watch.takeChanged(), how.startsWith("with") ? [a, b] : [a], how);
+    assert.equal(watch.isStale, true, how);
+  }
+});
+
+folderTest("links on the way are told one after the other, whatever they lead to", (folder) => {
+  const path = `${folder}/once`;
+  for (const version of ["v1", "v2", "v3"]) {
+    Deno.mkdirSync(`${folder}/${version}`);
+    Deno.writeTextFileSync(`${folder}/${version}/once`, version);
+  }
+  Deno.symlinkSync("data/once", path);
+  Deno.symlinkSync("v1", `${folder}/data`);
+  for (const [now, next] of [["v1", "v2"], ["v2", "v3"]] as const) {
+    using watch = openFileWatch(wayTo(path));
+    Deno.writeTextFileSync(`${folder}/${now}/once`, "edited");
+    assert.deepEqual(watch.takeChanged(), [`${folder}/${now}/once`]);
+    exchangeLink(`${folder}/data`, next);
+    assert.deepEqual(watch.takeChanged(), [`${folder}/data`]);
+    assert.equal(watch.isStale, false, "the names are those of before");
+    assert.deepEqual(wayTo(path), [path, `${folder}/data`, `${folder}/${next}/once`]);
+  }
+});
+
 folderTest("takeChanged() tells all when the kernel lost count, and is bounded", (folder) => {
   const max = Number(Deno.readTextFileSync("/proc/sys/fs/inotify/max_queued_events"));
   using watch = openFileWatch([`${folder}/a`, `${folder}/b`]);
@@ -53,6 +95,7 @@ folderTest("takeChanged() tells all when the kernel lost count, and is bounded",
   const changed = new Set<string>();
   for (let calls = 0; calls < 20; calls++) watch.takeChanged().forEach((path) => changed.add(path));
   assert.deepEqual([...changed], [`${folder}/a`, `${folder}/b`]);
+  assert.equal(watch.isStale, true, "what was lost may have been a folder's end");
 });
 
 folderTest("the descriptor can be waited for", async (folder) => {
@@ -81,3 +124,9 @@ folderTest(
     assert.deepEqual(watch.takeChanged(), []);
   },
 );
+
+/** As Kubernetes does: the link is never missing. */
+function exchangeLink(path: string, target: string): void {
+  Deno.symlinkSync(target, `${path}~`);
+  Deno.renameSync(`${path}~`, path);
+}
