@@ -126,6 +126,9 @@ export function parseArguments(args: readonly string[], version: string): Reques
   });
 }
 
+/** Where to look when a command line is wrong: for the flags without a command. */
+export const HELP_HINT = "See pk --help";
+
 type Words = Pick<RunOptions<void, never>, "brief" | "description" | "examples" | "footer">;
 
 /** Reads a command line with any parser. */
@@ -134,7 +137,7 @@ export function parseWith<T>(
   args: readonly string[],
   version: string,
   words: Words = {},
-  hint = "See pk --help",
+  hint = HELP_HINT,
 ): Request<T> {
   const output: string[] = [];
   const parsed = runParserSync<Parser<"sync", T, unknown>, undefined, never>(parser, "pk", args, {

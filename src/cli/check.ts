@@ -4,14 +4,15 @@ import { command, type InferValue, message, object, option, optional } from "@op
 import { type Config, endpointsOf } from "../config/config.ts";
 import type { Files } from "../config/files.ts";
 import { denoFiles } from "../client/files.ts";
-import { folderOf, pathFrom } from "../config/secret_file.ts";
 import type { Environment } from "../config/yaml.ts";
 import { ConfigError } from "../errors.ts";
 import { type ConfigWarning, warningsOf } from "./config_warnings.ts";
 import { dryRunText } from "./dry_run.ts";
+import { environmentOf } from "./environment.ts";
 import { EXIT } from "./exit.ts";
+import { fileWarningsOf } from "./file_warnings.ts";
 import { print } from "./print.ts";
-import { value } from "./value.ts";
+import { path } from "./value.ts";
 
 /** Where packages and pk.service have it. */
 export const CONFIG_FILE = "/etc/pk/pk.yaml";
@@ -19,7 +20,7 @@ export const CONFIG_FILE = "/etc/pk/pk.yaml";
 export const check = command(
   "check",
   object({
-    config: optional(option("--config", "-c", value("FILE"), {
+    config: optional(option("--config", "-c", path("FILE"), {
       description: message`The configuration file. Default: /etc/pk/pk.yaml`,
     })),
     dryRun: option("--dry-run", {
@@ -58,10 +59,8 @@ interface Result {
 export async function checkCommand(
   { config = CONFIG_FILE, ...flags }: CheckFlags,
 ): Promise<number> {
-  const { code, output, diagnostics } = await checkFile(config, flags, denoFiles, {
-    credentialsFolder: Deno.env.get("CREDENTIALS_DIRECTORY"),
-    folder: pathFrom(Deno.cwd(), folderOf(config)),
-  });
+  const environment = environmentOf(config);
+  const { code, output, diagnostics } = await checkFile(config, flags, denoFiles, environment);
   tell(diagnostics);
   print(output);
   return code;
@@ -106,7 +105,10 @@ export async function checkFile(
     ];
     return { code, output: "", diagnostics };
   }
-  const warnings = warningsOf(config);
+  const warnings = [
+    ...warningsOf(config),
+    ...fileWarningsOf(file, config, files, environment.uid),
+  ];
   const ruleset = dryRun ? dryRunText(config) : undefined;
   if (json) {
     const shown = ruleset === undefined ? {} : { ruleset };

@@ -18,7 +18,7 @@ import { type Dial, dial, dialSocket, openConnection } from "../client/connectio
 import { failureOf } from "../client/failure.ts";
 import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
-import { findProfile, hostsFile } from "../client/hosts_file.ts";
+import { doorHint, findProfile, hostsFile } from "../client/hosts_file.ts";
 import { join } from "../client/join.ts";
 import { joinPipes } from "../client/join_pipes.ts";
 import type { Destination } from "../client/knock_sockets.ts";
@@ -32,7 +32,7 @@ import { passDescriptor } from "../../ffi/passed_socket.ts";
 import { canSplice, closeOutput, pipeConnection } from "../../ffi/splice.ts";
 import { HostError, KernelError, UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
-import { value } from "./value.ts";
+import { path, value } from "./value.ts";
 
 /** How long a port that is perhaps still open may take to answer: more than most ways take. */
 const FIRST_TRY_MS = 700;
@@ -59,7 +59,7 @@ export const connect = command(
     verbose: option("-v", "--verbose", {
       description: message`Say on standard error what is done`,
     }),
-    profiles: optional(option("--profiles", value("FILE"), {
+    profiles: optional(option("--profiles", path("FILE"), {
       description: message`Profiles. Default: ~/.config/pk/hosts.yaml`,
     })),
     host: argument(string({ metavar: "PROFILE" }), {
@@ -177,7 +177,8 @@ async function knockAndConnect<T extends object>(
   await new Promise((resolve) => setTimeout(resolve, DELAY_MS));
   const connection = await openConnection(dial, to, port, { timeoutMs, refusedMs: REFUSED_MS });
   if (typeof connection === "object") return connection;
-  const { reason, hint } = failureOf(connection, profile, to, timeoutMs);
+  const { reason, hint: where } = failureOf(connection, profile, to, timeoutMs);
+  const hint = [where, doorHint(profile)].filter((part) => part !== undefined).join(". ");
   throw new HostError(`Cannot connect to tcp/${port} at ${to.text}: ${reason}`, hint);
 }
 

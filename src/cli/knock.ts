@@ -16,7 +16,7 @@ import {
 import { DELAY_MS, sendKnocks, type Sent } from "../client/knocker.ts";
 import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
-import { findProfile, hostsFile, typedProfile } from "../client/hosts_file.ts";
+import { doorHint, findProfile, hostsFile, typedProfile } from "../client/hosts_file.ts";
 import type { Destination } from "../client/knock_sockets.ts";
 import { type Dial, dial, dialSocket, openConnection } from "../client/connection.ts";
 import type { Profile } from "../client/profile.ts";
@@ -29,7 +29,7 @@ import { writeLine } from "../daemon/log.ts";
 import { HostError, UsageError } from "../errors.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
-import { value } from "./value.ts";
+import { path, value } from "./value.ts";
 
 export const knock = command(
   "knock",
@@ -52,7 +52,7 @@ export const knock = command(
     })),
     json: option("--json", { description: message`One line of JSON on standard output` }),
     verbose: option("-v", "--verbose", { description: message`Say each knock` }),
-    profiles: optional(option("--profiles", value("FILE"), {
+    profiles: optional(option("--profiles", path("FILE"), {
       description: message`Profiles. Default: ~/.config/pk/hosts.yaml`,
     })),
     host: argument(string({ metavar: "HOST" }), {
@@ -88,6 +88,21 @@ export const knock = command(
       ...message`      opens: tcp/22`,
       lineBreak(),
       ...message`      knock: [tcp/7000, udp/8123, tcp/9321]`,
+      lineBreak(),
+      lineBreak(),
+      ...message`Rotating and encrypted sequences are made of the name of the server's door, too:`,
+      lineBreak(),
+      ...message`where the profile is called otherwise, it needs "door: NAME".`,
+      lineBreak(),
+      ...message`    admin-of-work:`,
+      lineBreak(),
+      ...message`      host: server.example.net`,
+      lineBreak(),
+      ...message`      opens: tcp/8443`,
+      lineBreak(),
+      ...message`      door: admin`,
+      lineBreak(),
+      ...message`      knock: { rotating: { secret-file: admin.secret } }`,
     ],
   },
 );
@@ -156,7 +171,8 @@ async function waitUntilOpen(
     else print(`${port} at ${to.text} is open, ${openMs} ms after the last knock\n`);
     return EXIT.ok;
   }
-  const { reason, hint } = failureOf(connection, profile, to, timeoutMs);
+  const { reason, hint: where } = failureOf(connection, profile, to, timeoutMs);
+  const hint = [where, doorHint(profile)].filter((part) => part !== undefined).join(". ");
   if (!flags.json) throw new HostError(`${port} at ${to.text} did not open: ${reason}`, hint);
   printJson(report, { port, open: false, reason, hint });
   return EXIT.failure;

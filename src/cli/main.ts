@@ -2,8 +2,8 @@
 
 import { openLog, writeLine } from "../daemon/log.ts";
 import { ConfigError, HostError, KernelError, UsageError } from "../errors.ts";
-import { parseArguments, parseWith } from "./arguments.ts";
-import { isCommand, loadCommand } from "./commands.ts";
+import { HELP_HINT, parseArguments, parseWith } from "./arguments.ts";
+import { type CommandName, isCommand, loadCommand } from "./commands.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
 import { runCommand } from "./run.ts";
@@ -17,11 +17,7 @@ const KERNEL_HINT =
 export async function main(args: readonly string[], version: string): Promise<number> {
   try {
     const [name] = args;
-    if (isCommand(name) && !isFlagsRun(args)) {
-      const { parser, run, spelling } = await loadCommand(name);
-      const request = parseWith(parser, spelling(args), version, {}, `See pk ${name} --help`);
-      return "output" in request ? tell(request.output) : await run(request.arguments);
-    }
+    if (isCommand(name) && !isFlagsRun(args)) return await runNamed(name, args, version);
     const request = parseArguments(name === "run" ? args.slice(1) : args, version);
     if ("output" in request) return tell(request.output);
     const { arguments: asked } = request;
@@ -33,6 +29,24 @@ export async function main(args: readonly string[], version: string): Promise<nu
     if (error instanceof HostError) return refuse(json, error.message, error.hint, EXIT.failure);
     if (error instanceof KernelError) return refuse(json, error.message, KERNEL_HINT, EXIT.failure);
     throw error;
+  }
+}
+
+async function runNamed(
+  name: CommandName,
+  args: readonly string[],
+  version: string,
+): Promise<number> {
+  const helpHint = `See pk ${name} --help`;
+  const { parser, run, spelling } = await loadCommand(name);
+  const request = parseWith(parser, spelling(args), version, {}, helpHint);
+  if ("output" in request) return tell(request.output);
+  try {
+    return await run(request.arguments);
+  } catch (error) {
+    // What several commands share does not know which one was called.
+    if (!(error instanceof UsageError) || error.hint !== HELP_HINT) throw error;
+    throw new UsageError(error.message, helpHint);
   }
 }
 
@@ -67,8 +81,9 @@ function refuseConfig(json: boolean, error: ConfigError): number {
     return EXIT.configuration;
   }
   const log = openLog("json", "error");
-  for (const { file, line, column, message } of error.problems) {
-    log("error", "configuration problem", { file, line, column, reason: message });
+  for (const { file, line, column, message, hint } of error.problems) {
+    const more = hint === undefined ? {} : { hint };
+    log("error", "configuration problem", { file, line, column, reason: message, ...more });
   }
   return refuse(
     json,

@@ -19,6 +19,7 @@ import { writeLine } from "../daemon/log.ts";
 import { isName, pageOf } from "../page/page.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
+import { path } from "./value.ts";
 
 /** What may be typed. */
 export const page = command(
@@ -28,7 +29,7 @@ export const page = command(
       description:
         message`Write the ports or the key into the page: whoever has the file can knock. Without it the page asks`,
     }),
-    profiles: optional(option("--profiles", string({ metavar: "FILE" }), {
+    profiles: optional(option("--profiles", path("FILE"), {
       description: message`Profiles. Default: ~/.config/pk/hosts.yaml`,
     })),
     profile: argument(string({ metavar: "PROFILE" }), {

@@ -6,6 +6,7 @@ import { runDaemon } from "../daemon/daemon.ts";
 import { type Log, openLog, writeLine } from "../daemon/log.ts";
 import { rulesetOf, rulesetText } from "../firewall/ruleset.ts";
 import { UsageError } from "../errors.ts";
+import { logWarnings, warningsOfSettings } from "./config_warnings.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
 
@@ -20,10 +21,14 @@ export async function runCommand(flags: RunFlags): Promise<number> {
   const log = openLog(config.log.format, config.log.level);
   const level = flags.strict ? "error" : "warning";
   for (const finding of findings) tellFinding(config, log, level, finding);
-  if (flags.strict && findings.length > 0) return EXIT.usage;
+  if (flags.strict && findings.length > 0) return endRefused(config, log);
   if (publicSequence) tellPublicSequence(config, log);
   if (conflict !== undefined) {
     throw new UsageError(conflict.message, conflict.hint);
+  }
+  for (const warning of warningsOfSettings(config, "flags")) {
+    const { message, hint } = warning;
+    tell(config, `warning: ${message}. ${hint}`, () => logWarnings([warning], log));
   }
   if (flags.dryRun) {
     print(rulesetText(rulesetOf(config, "queue"), config.tableOwner));
@@ -34,13 +39,25 @@ export async function runCommand(flags: RunFlags): Promise<number> {
 }
 
 function tellFinding(config: Config, log: Log, level: "warning" | "error", finding: Finding): void {
-  const { flag, value, reason, used } = finding;
+  const { used, ...refused } = finding;
+  const { flag, value, reason } = refused;
   const consequence = level === "error" ? "refused" : `using the default ${used}`;
   tell(
     config,
     `${level}: Cannot use ${flag} ${JSON.stringify(value)}: ${reason}; ${consequence}`,
-    () => log(level, level === "error" ? "flag refused" : "default used", { ...finding }),
+    () => {
+      if (level === "error") log(level, "flag refused", refused);
+      else log(level, "default used", { ...finding });
+    },
   );
+}
+
+/** To a person the flags have been told, each in a sentence. */
+function endRefused({ log: { format } }: Config, log: Log): number {
+  if (format === "json") {
+    log("error", "ended", { reason: "flags were refused", hint: "See pk --help" });
+  }
+  return EXIT.usage;
 }
 
 function tellPublicSequence(config: Config, log: Log): void {

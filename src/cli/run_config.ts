@@ -2,21 +2,23 @@
 
 import { command, message, object, option, optional } from "@optique/core";
 import type { Config } from "../config/config.ts";
-import { folderOf, pathFrom } from "../config/secret_file.ts";
 import { parseConfig, readText } from "../config/yaml.ts";
 import { runDaemon } from "../daemon/daemon.ts";
 import { openLog } from "../daemon/log.ts";
 import { serverFiles } from "../daemon/server_files.ts";
 import { CONFIG_FILE } from "./check.ts";
+import { logWarnings, warningsOfSettings } from "./config_warnings.ts";
 import { dryRunText } from "./dry_run.ts";
+import { environmentOf } from "./environment.ts";
 import { EXIT } from "./exit.ts";
+import { fileWarningsOf } from "./file_warnings.ts";
 import { print } from "./print.ts";
-import { value } from "./value.ts";
+import { path } from "./value.ts";
 
 export const run = command(
   "run",
   object({
-    config: optional(option("--config", "-c", value("FILE"), {
+    config: optional(option("--config", "-c", path("FILE"), {
       description: message`The configuration. Default: /etc/pk/pk.yaml`,
     })),
     dryRun: option("--dry-run", {
@@ -44,10 +46,7 @@ export async function runConfigCommand(
 ): Promise<number> {
   // Before there is a handler a terminal that goes away, or an early reload, would end pk.
   Deno.addSignalListener("SIGHUP", () => {});
-  const environment = {
-    credentialsFolder: Deno.env.get("CREDENTIALS_DIRECTORY"),
-    folder: pathFrom(Deno.cwd(), folderOf(file)),
-  };
+  const environment = environmentOf(file);
   let inUse = readText(file, serverFiles);
   let latest = inUse;
   const parse = (text: Uint8Array): Config => {
@@ -61,8 +60,15 @@ export async function runConfigCommand(
     return EXIT.ok;
   }
   const log = openLog(config.log.format, config.log.level);
-  await runDaemon(config, {
-    reload: () => parse(readText(file, serverFiles)),
+  const warned = (config: Config): Config => {
+    logWarnings([
+      ...warningsOfSettings(config, "file"),
+      ...fileWarningsOf(file, config, serverFiles, environment.uid),
+    ], log);
+    return config;
+  };
+  await runDaemon(warned(config), {
+    reload: () => warned(parse(readText(file, serverFiles))),
     refresh: () => parse(inUse),
     accept: () => inUse = latest,
   }, log);

@@ -23,6 +23,7 @@ import { HostError, UsageError } from "../errors.ts";
 import { RANDOM_KNOCKS, type RandomSequence, randomSequence } from "../knock/random_sequence.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
+import { path } from "./value.ts";
 
 /** What may be typed. */
 export const secret = command(
@@ -45,7 +46,7 @@ export const secret = command(
     door: optional(option("--door", string({ metavar: "NAME" }), {
       description: message`The door that the configuration lines are for. Default: admin`,
     })),
-    out: optional(option("--out", "-o", string({ metavar: "FILE" }), {
+    out: optional(option("--out", "-o", path("FILE"), {
       description: message`Write it into a new file that only you may read, instead of printing it`,
     })),
     qr: option("--qr", {

@@ -10,7 +10,7 @@ const FILE_BYTES_MAX = 1024 * 1024;
 
 /**
  * Regular files. Reasons are names of errno(3); EFBIG for a file that is too large, EISDIR for a
- * folder, EINVAL for a device, a pipe or a socket.
+ * folder, EINVAL for a device, a pipe or a socket, EOPNOTSUPP for what is under /dev, /proc and /sys.
  */
 export const denoFiles: Files = {
   read(path) {
@@ -41,7 +41,7 @@ export function requireRead<T extends object>(read: T | FileProblem): T {
 
 /** The mode is that of the file that is read, whatever its name has come to stand for. */
 function readOpened(file: Deno.FsFile): FoundFile | { readonly reason: string } {
-  const { mode, size, isFile } = file.statSync();
+  const { mode, uid, size, isFile } = file.statSync();
   if (!isFile) return { reason: "EINVAL" };
   if (size > FILE_BYTES_MAX) return { reason: "EFBIG" };
   const bytes = new Uint8Array(size);
@@ -51,10 +51,16 @@ function readOpened(file: Deno.FsFile): FoundFile | { readonly reason: string } 
     if (count === null) break;
     length += count;
   }
-  return { bytes: bytes.subarray(0, length), mode: mode === null ? undefined : mode & 0o7777 };
+  return {
+    bytes: bytes.subarray(0, length),
+    mode: mode === null ? undefined : mode & 0o7777,
+    owner: uid ?? undefined,
+  };
 }
 
 function reasonOf(error: unknown): string {
+  // Whatever it is allowed to read, Deno asks for all permissions where a kernel shows itself in files.
+  if (error instanceof Deno.errors.NotCapable) return "EOPNOTSUPP";
   if (!(error instanceof Error)) return String(error);
   return "code" in error && typeof error.code === "string" ? error.code : error.message;
 }

@@ -1,6 +1,7 @@
 // hosts.yaml: the profiles of a person, found by name or by the host that they are for.
 
 import type { Profile } from "./profile.ts";
+import { reasonHint, reasonText } from "../config/secret_file.ts";
 import { configFolder } from "./folders.ts";
 import type { Here } from "./here.ts";
 import { denoFiles } from "./files.ts";
@@ -32,7 +33,20 @@ export function hostsFile(here: Here, path?: string): HostsFile {
       "Write one (pk knock --help shows its form), or knock with ports: pk knock HOST 7000 8000",
     );
   }
-  throw new HostError(`Cannot read ${file}: ${found.reason}`, "Look at who may read it");
+  throw new HostError(
+    `Cannot read ${file}: ${reasonText(found.reason)}`,
+    reasonHint(found.reason) ?? "Look at who may read it",
+  );
+}
+
+/**
+ * A sentence on the name of the door, where sequences are made of it; undefined where they are not.
+ */
+export function doorHint({ name, door, knock }: Profile): string | undefined {
+  if (knock.kind !== "rotating" && knock.kind !== "encrypted") return undefined;
+  const whose = name === door ? "the profile's own" : "the profile's key door";
+  return `The sequence is made of the door's name, which is "${door}" here (${whose}): ` +
+    `where the server calls it otherwise, write "door: NAME" into the profile`;
 }
 
 /**

@@ -5,6 +5,8 @@ export interface FoundFile {
   readonly bytes: Uint8Array;
   /** Permission bits, such as 0o600; undefined where the system has none. */
   readonly mode: number | undefined;
+  /** User id of the owner; undefined where the system has none, or nobody asked. */
+  readonly owner?: number | undefined;
 }
 
 /** Reads files; a relative path is relative to the current folder. */

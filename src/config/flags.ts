@@ -220,7 +220,8 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-const TIMER_REASON = "a timer is a time from 1 (milliseconds) to 24 days, such as 20000, 20s or 2m";
+const TIMER_REASON =
+  "a timer is 1 (milliseconds) to 576h (24 days; h is the largest unit), such as 20000, 20s or 2m";
 
 function parseTimer(text: string): Parsed<Milliseconds> {
   const [, digits = "", unit = ""] = /^(\d{1,10})(ms|s|m|h)?$/.exec(text.trim()) ?? [];

@@ -19,6 +19,8 @@ export interface SecretPlace {
   readonly folder: string;
   /** systemd's $CREDENTIALS_DIRECTORY, which goes first. */
   readonly credentialsFolder?: string | undefined;
+  /** Who runs pk: only their files and those of root are taken. Undefined takes anybody's. */
+  readonly uid?: number | undefined;
 }
 
 /** The path of what a file in a folder names. */
@@ -70,7 +72,7 @@ export function readPassphrase(
 export function readSecretFile(
   files: Files,
   path: string,
-  { folder, credentialsFolder }: SecretPlace,
+  { folder, credentialsFolder, uid }: SecretPlace,
 ): { readonly path: string; readonly bytes: Uint8Array } | FileProblem {
   if (parseKey(path) !== undefined) {
     return {
@@ -87,13 +89,35 @@ export function readSecretFile(
   }
   const own = pathFrom(folder, path);
   const found = files.read(own);
-  return "reason" in found ? unreadable(own, found.reason) : asPrivate(own, found, 0o077);
+  if ("reason" in found) return unreadable(own, found.reason);
+  if (!isForeign(found, uid)) return asPrivate(own, found, 0o077);
+  // Root with all its rights reads it; the service has none of them, and would not start.
+  return { message: `${own} ${ownerText(found)}, not to who runs pk`, hint: takeOver(own, uid) };
 }
 
 function asPrivate(path: string, { bytes, mode }: FoundFile, forbidden: number) {
   if (mode === undefined || (mode & forbidden) === 0) return { path, bytes };
-  const octal = (mode & 0o777).toString(8).padStart(4, "0");
-  return { message: `Others may read ${path} (mode ${octal})`, hint: `chmod 600 ${path}` };
+  return { message: `Others may read ${path} (${modeText(mode)})`, hint: `chmod 600 ${path}` };
+}
+
+/** Does it belong to neither root nor who runs pk? */
+export function isForeign({ owner }: FoundFile, uid: number | undefined): boolean {
+  return owner !== undefined && uid !== undefined && owner !== 0 && owner !== uid;
+}
+
+/** "belongs to another user (uid 1000)" */
+export function ownerText({ owner }: FoundFile): string {
+  return `belongs to another user (uid ${owner})`;
+}
+
+/** "mode 0640" */
+export function modeText(mode: number): string {
+  return `mode ${(mode & 0o777).toString(8).padStart(4, "0")}`;
+}
+
+/** What makes a file one that only who runs pk may read and change. */
+export function takeOver(path: string, uid: number | undefined): string {
+  return `chown ${uid || "root"} ${path} && chmod 600 ${path}`;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -104,15 +128,32 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "it is a folder",
   EFBIG: "it is too large",
   EINVAL: "it is not a regular file",
+  EOPNOTSUPP: "pk does not read what is under /dev, /proc and /sys",
+};
+
+const REGULAR_HINT = "It has to be a regular file";
+const OWNER_HINT = "It has to belong to who runs pk: root, for the server";
+
+/** What helps, where it is not the path that is wrong. */
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: OWNER_HINT,
+  EPERM: OWNER_HINT,
+  EISDIR: REGULAR_HINT,
+  EINVAL: REGULAR_HINT,
+  EFBIG: "Is this the right file?",
+  EOPNOTSUPP: "Copy it into a regular file, and name that one",
 };
 
 function unreadable(path: string, reason: string): FileProblem {
   return {
     message: `Cannot read ${path}: ${reasonText(reason)}`,
-    hint: reason === "EACCES" || reason === "EPERM"
-      ? "It has to belong to who runs pk: root, for the server"
-      : "A path is relative to the folder of this file",
+    hint: reasonHint(reason) ?? "A path is relative to the folder of this file",
   };
+}
+
+/** What helps against a reason; undefined where the path may be wrong. */
+export function reasonHint(reason: string): string | undefined {
+  return HINTS[reason];
 }
 
 /** Why a file cannot be read, in words: "there is no such file (ENOENT)". */

@@ -8,6 +8,7 @@ import type { Config, Door, EncryptedKnock, Knock, Milliseconds, RotatingKnock }
 import { DEFAULTS, KNOCK_DEFAULTS } from "./defaults.ts";
 import type { Files } from "./files.ts";
 import { parseOneTimeLines } from "./one_time.ts";
+import { keyText, parseKey, type Secret } from "./secret.ts";
 import {
   type FileProblem,
   folderOf,
@@ -15,6 +16,7 @@ import {
   readKey,
   readPassphrase,
   readSecretFile,
+  reasonHint,
   reasonText,
   type SecretPlace,
 } from "./secret_file.ts";
@@ -32,6 +34,8 @@ export interface Environment {
   readonly credentialsFolder?: string | undefined;
   /** Folder that relative paths begin at. Default: that of the file, as it is named. */
   readonly folder?: string | undefined;
+  /** Who runs pk, to whom or to root secrets have to belong. Undefined asks nobody. */
+  readonly uid?: number | undefined;
 }
 
 /**
@@ -52,7 +56,8 @@ export function readText(file: string, files: Files): Uint8Array {
   const found = files.read(file);
   if (!("reason" in found)) return found.bytes;
   const message = `Cannot read it: ${reasonText(found.reason)}`;
-  const hint = "Copy pk.example.yaml to start from, or name another file (--config FILE)";
+  const hint = reasonHint(found.reason) ??
+    "Copy pk.example.yaml to start from, or name another file (--config FILE)";
   const problem = { file, line: 1, column: 1, message, hint, excerpt: undefined };
   throw new ConfigError(file, [problem]);
 }
@@ -175,6 +180,7 @@ function encryptedOf(
 ): KnockParts {
   const { layout, ports = KNOCK_DEFAULTS.encrypted.ports[layout] } = encrypted;
   const byId = new Map<number, string>();
+  const bySecret = new Map<string, string>();
   const users = Object.entries(encrypted.users).flatMap(([name, user]) => {
     const same = byId.get(user.id);
     byId.set(user.id, same ?? name);
@@ -185,10 +191,24 @@ function encryptedOf(
     const secret = readPassphrase(files, user["secret-file"], place);
     const at = [...path, "users", name, "secret-file"];
     const read = told(document, at, secret, (secret) => ({ id: user.id, name, secret }));
-    return read === undefined ? [] : [read];
+    if (read === undefined) return [];
+    const other = bySecret.get(meaningOf(read.secret));
+    bySecret.set(meaningOf(read.secret), other ?? name);
+    if (other !== undefined) {
+      const message = `The user "${other}" has the same secret: each could come in as the other`;
+      document.report({ path: at, message, hint: `"pk secret" makes one for each` });
+    }
+    return [read];
   });
   const knock: EncryptedKnock = { kind: "encrypted", users, layout, ports };
   return { knock, knockRange: { ports, key: "encrypted" }, lines: [] };
+}
+
+/** The same for a key however it is written. Never to be told. */
+function meaningOf(secret: Secret): string {
+  const text = new TextDecoder().decode(secret.reveal());
+  const key = parseKey(text);
+  return key === undefined ? text : keyText(key.reveal());
 }
 
 function oneTimeOf(file: string, path: Path, { document, files, place }: Sources): KnockParts {

@@ -15,7 +15,7 @@ export const serverFiles: Files = {
   read(path) {
     try {
       const { bytes, status } = readRegularFile(path, FILE_BYTES_MAX);
-      return { bytes, mode: status.mode };
+      return { bytes, mode: status.mode, owner: status.owner };
     } catch (error) {
       if (error instanceof KernelError) return { reason: error.code };
       throw error;

@@ -4,8 +4,8 @@
 import { match, notStrictEqual, strictEqual } from "node:assert/strict";
 import { FAMILIES, inside, IPV4, ruleset } from "../support/netns.ts";
 import { netnsTest, sideBySide } from "../support/cases.ts";
-import { getsIn, grants, GUARDED, setStage } from "../support/pk.ts";
-import { withFault } from "../support/tamper.ts";
+import { getsIn, grants, GUARDED, setStage, type Stage } from "../support/pk.ts";
+import { tamper, withFault } from "../support/tamper.ts";
 import { startConfigured } from "../support/pk_config.ts";
 
 const OTHER = 2223;
@@ -159,16 +159,14 @@ netnsTest(
     await using pk = await startConfigured(stage.ns, doors(SSH, once), {
       files: { "once.sequences": "tcp/5000, tcp/5001\n" },
     });
-    for (let n = 1; n <= 3; n++) {
-      await stage.client.knock({
-        host: IPV4.server,
-        ports: [7000, 8000, 9000],
-        source: IPV4.source(n),
-        gapMs: 5,
-      });
-    }
+    await knocksOf(stage, 1, 2, 3);
     await pk.event("granted", {}, { nth: 3 });
-    await pk.reload(`${doors(SSH, once)}\nlimits: { grants-max: 2 }`, "reload refused");
+    {
+      // Deno tells itself of the signal with the first one.
+      const fault = { call: "sendto", inject: "error=ENOBUFS:when=2+" };
+      await using _failing = await tamper(pk.pid, fault);
+      await pk.reload(`${doors(SSH, once)}\nlimits: { grants-max: 9 }`, "reload refused");
+    }
     const before = await ruleset(stage.ns);
     await pk.write("once.sequences", "tcp/5002, tcp/5003\n");
     await pk.event("reloaded");
@@ -178,6 +176,19 @@ netnsTest(
     strictEqual((await grants(stage.ns)).length, 3);
   },
 );
+
+netnsTest("reload: who is in stays in where fewer may be, and nobody else comes in", async () => {
+  await using stage = await setStage();
+  await using pk = await startConfigured(stage.ns, doors(SSH));
+  await knocksOf(stage, 1, 2, 3);
+  await pk.event("granted", {}, { nth: 3 });
+  await pk.reload(`${doors(SSH)}\nlimits: { grants-max: 2 }`);
+  strictEqual((await grants(stage.ns)).length, 3);
+  await knocksOf(stage, 4);
+  await pk.event("grant failed", { source: IPV4.source(4) });
+  strictEqual(await getsIn(stage.client, IPV4, IPV4.source(4)), false);
+  strictEqual(await getsIn(stage.client, IPV4, IPV4.source(3)), true);
+});
 
 netnsTest(
   "one-time files that cannot be watched are told of, and are read when asked",
@@ -217,3 +228,11 @@ netnsTest("reload again and again under knocks: nobody is lost", async () => {
     strictEqual(await getsIn(stage.client, IPV4, IPV4.source(round)), true, `round ${round}`);
   }
 });
+
+/** These sources of IPv4 knock, one after the other. */
+async function knocksOf({ client }: Stage, ...numbers: readonly number[]): Promise<void> {
+  for (const n of numbers) {
+    const source = IPV4.source(n);
+    await client.knock({ host: IPV4.server, ports: [7000, 8000, 9000], source, gapMs: 5 });
+  }
+}

@@ -17,6 +17,9 @@ import { PORT_MAX } from "../ports.ts";
 import { stepText } from "../step.ts";
 import { timeText } from "../time.ts";
 
+/** Bytes of an echo request in one packet: Ethernet's 1500 without the headers of IPv6 and ICMPv6. */
+const UNFRAGMENTED_ECHO_BYTES = 1500 - 40 - 8;
+
 /** A door that is right in itself. */
 export interface DraftDoor extends Omit<Door, "knock"> {
   /** Undefined where a file that it needs cannot be used. */
@@ -51,7 +54,10 @@ export function reportConflicts(
     reportRange(door, [guarded, decoy], document);
     reportLines(door, [guarded, decoy], document);
     reportImpossible(door, document);
-    if (filter === "stateless") reportUntracked(door, document);
+    if (filter === "stateless") {
+      reportUntracked(door, document);
+      reportFragmented(door, document);
+    }
   }
 }
 
@@ -129,6 +135,28 @@ function reportUntracked({ name, opens, onExpire }: DraftDoor, document: YamlDoc
       hint: "A door has one protocol then; or use filter: stateful, which tracks connections",
     });
   });
+}
+
+/** Fragments are put together for connection tracking only: no rule would see the whole ping. */
+function reportFragmented({ name, knock, lines }: DraftDoor, document: YamlDocument): void {
+  const message = `With "filter: stateless", a ping of more than ${UNFRAGMENTED_ECHO_BYTES} ` +
+    "bytes comes in fragments, which nobody puts together";
+  const hint = "Take fewer bytes, or the stateful filter";
+  if (knock?.kind === "plain") {
+    knock.steps.forEach((step, index) => {
+      if (!isFragmented(step)) return;
+      document.report({ path: ["doors", name, "knock", index], message, hint });
+    });
+  }
+  for (const { steps, lineNumber } of lines) {
+    if (knock?.kind !== "one-time" || !steps.some(isFragmented)) continue;
+    const place = { file: knock.file, line: lineNumber, column: 1 };
+    document.reportElsewhere({ ...place, message, hint, excerpt: undefined });
+  }
+}
+
+function isFragmented({ protocol, port }: Step): boolean {
+  return (protocol === "icmp" || protocol === "icmp6") && port > UNFRAGMENTED_ECHO_BYTES;
 }
 
 function reportKnocks(

@@ -97,12 +97,13 @@ Deno.test("a file that is not there is a problem with the file", async () => {
   assert.equal(diagnostics[0], "/none:1:1: Cannot read it: there is no such file (ENOENT)");
 });
 
-Deno.test("denoFiles reads regular files with their mode, and says why it reads no others", () => {
+Deno.test("denoFiles reads regular files with mode and owner, and says why it reads no others", () => {
   const folder = Deno.makeTempDirSync();
   try {
     Deno.writeTextFileSync(`${folder}/a`, "secret", { mode: 0o600 });
     const found = denoFiles.read(`${folder}/a`);
-    assert.deepEqual(found, { bytes: new TextEncoder().encode("secret"), mode: 0o600 });
+    const bytes = new TextEncoder().encode("secret");
+    assert.deepEqual(found, { bytes, mode: 0o600, owner: Deno.uid() ?? undefined });
     Deno.truncateSync(`${folder}/a`, 1024 * 1024 + 1);
     assert.deepEqual(denoFiles.read(`${folder}/a`), { reason: "EFBIG" });
     assert.deepEqual(denoFiles.read(folder), { reason: "EISDIR" });

@@ -102,7 +102,8 @@ const encrypted: fc.Arbitrary<Knock> = fc.constantFrom("window" as const, "index
       users: fc.uniqueArray(fc.tuple(fc.nat(255), name, passphrase), {
         minLength: 1,
         maxLength: 5,
-        comparator: (one, other) => one[0] === other[0] || one[1] === other[1],
+        comparator: (one, other) =>
+          one[0] === other[0] || one[1] === other[1] || one[2].equals(other[2]),
       }).map((users) => users.map(([id, name, secret]) => ({ id, name, secret }))),
     }),
 );
@@ -180,12 +181,28 @@ export const arbitraryConfig: fc.Arbitrary<Config> = fc.record({
   }),
 }).map((config) => config.filter === "stateful" ? config : withoutTracking(config));
 
-/** Each door with one protocol, whose connections end as they can without connection tracking. */
+/**
+ * Each door with one protocol, whose connections end as they can without connection tracking, and with
+ * pings that come in one packet.
+ */
 function withoutTracking(config: Config): Config {
   const doors = config.doors.map((door): Door => {
     const protocol = door.opens[0]?.protocol ?? "tcp";
     const opens = door.opens.filter((range) => range.protocol === protocol);
-    return { ...door, opens, onExpire: CONNECTIONS_OF_STATELESS[protocol] };
+    const knock = unfragmented(door.knock);
+    return { ...door, opens, knock, onExpire: CONNECTIONS_OF_STATELESS[protocol] };
   });
   return { ...config, doors };
+}
+
+function unfragmented(knock: Knock): Knock {
+  const isLarge = ({ protocol, port }: Step) => protocol === "icmp" && port > 1_452;
+  if (knock.kind === "one-time") {
+    return { ...knock, sequences: knock.sequences.filter(({ steps }) => !steps.some(isLarge)) };
+  }
+  if (knock.kind !== "plain") return knock;
+  return {
+    ...knock,
+    steps: knock.steps.map((one) => isLarge(one) ? { ...one, port: 1_452 } : one),
+  };
 }

@@ -18,16 +18,23 @@ export interface Written {
   readonly files: Files;
 }
 
-/** Files in memory: path to content, or content and mode; others do not exist. */
-export function filesOf(
-  contents: Readonly<Record<string, string | { readonly text: string; readonly mode: number }>>,
-): Files {
+/** A file in memory. */
+export interface FileOf {
+  readonly text: string;
+  readonly mode: number;
+  readonly owner?: number;
+}
+
+/** Files in memory: path to content, or content, mode and owner; others do not exist. */
+export function filesOf(contents: Readonly<Record<string, string | FileOf>>): Files {
   return {
     read: (path) => {
       const content = contents[path];
       if (content === undefined) return { reason: "ENOENT" };
-      const { text, mode } = typeof content === "string" ? { text: content, mode: 0o600 } : content;
-      return { bytes: new TextEncoder().encode(text), mode };
+      const { text, ...status } = typeof content === "string"
+        ? { text: content, mode: 0o600 }
+        : content;
+      return { bytes: new TextEncoder().encode(text), ...status };
     },
   };
 }

@@ -23,6 +23,7 @@ const FILES = filesOf({
   "/etc/pk/once": "# used\n\n  # used too\ntcp/7000, udp/8123\r\n tcp/7001,tcp/7002 ,icmp/56\n",
   "/etc/pk/used": "# used tcp/7000, udp/8123\n",
   "/etc/pk/bad": "tcp/7000\nknock, knock\ntcp/1,icmp/1,icmp6/1\ntcp/1,tcp/2\ntcp/1, tcp/2\n",
+  "/etc/pk/large": "icmp/1452, tcp/1453\nicmp/1453, tcp/1, icmp/1453\n",
   "/etc/pk/meets": "tcp/7000, tcp/22\ntcp/7001, udp/9\n",
   "/run/credentials/admin.secret": { text: keyText(new Uint8Array(20)), mode: 0o440 },
   "/run/credentials/open.secret": { text: KEY, mode: 0o444 },
@@ -113,6 +114,26 @@ Deno.test("without connection tracking TCP is kept and UDP is cut", () => {
     `With "filter: stateless", ports of ${protocol} need "then: ${then}" | ${hint}`;
   assert.deepEqual(problems(door("tcp/22, udp/80", "keep")), [`2:31 ${needs("udp", "cut")}`]);
   assert.deepEqual(problems(door("tcp/22, udp/80", "cut")), [`2:23 ${needs("tcp", "keep")}`]);
+});
+
+Deno.test("without connection tracking a ping has to come in one packet", () => {
+  const door = (filter: string, knock: string) =>
+    `filter: ${filter}\ndoors: { a: { opens: [tcp/22], knock: ${knock} } }`;
+  const problem = 'With "filter: stateless", a ping of more than 1452 bytes comes in fragments, ' +
+    "which nobody puts together | Take fewer bytes, or the stateful filter";
+  for (const icmp of ["icmp", "icmp6"]) {
+    const knock = (bytes: number) => `[tcp/1453, ${icmp}/${bytes}, ${icmp}/${bytes}: {after: 1s}]`;
+    assert.equal(parsed(door("stateless", knock(1_452))).filter, "stateless");
+    assert.equal(parsed(door("stateful", knock(65_507))).filter, "stateful");
+    assert.deepEqual(problems(door("stateless", knock(1_453))), [
+      `2:50 ${problem}`,
+      `2:${57 + icmp.length} ${problem}`,
+    ]);
+  }
+  assert.equal(parsed(door("stateful", "{ one-time: { file: large } }")).doors.length, 1);
+  assert.deepEqual(problems(door("stateless", "{ one-time: { file: large } }")), [
+    `large:2:1 ${problem}`,
+  ]);
 });
 
 Deno.test("changing sequences have the defaults that clients expect", () => {
