@@ -2,6 +2,7 @@
 
 import type { Target } from "../harness.ts";
 import { configFile, hostsFile, knockdFile, oneTimeFile } from "./files.ts";
+import { flow } from "./flow.ts";
 import { hostFirewall, match } from "./host.ts";
 import { secretFile, usedSteps } from "./kept_files.ts";
 import { knockWay } from "./knock.ts";
@@ -28,6 +29,7 @@ export const targets: readonly Target[] = [
   set,
   elements,
   session,
+  flow,
   listing,
   match,
   hostFirewall,
