@@ -84,6 +84,13 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   using waiter = openWaiter();
   // Watched from before the table is there, so that no change is missed.
   using watch = openTableWatch(socket.port);
+  using reloader = createReloader({ source, config, doors, log, wake: waiter.wake });
+  let stopSignal: string | undefined;
+  const stopListening = onSignals((signal) => {
+    if (signal === "SIGHUP") return reloader.ask();
+    stopSignal = signal;
+    waiter.wake();
+  });
   let guarded = portsOf(config, "tcp");
   let sessions = liveSessions(log);
   const connections = sessions.length;
@@ -98,16 +105,8 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  using reloader = createReloader({ source, config, doors, log, wake: waiter.wake });
   let reloaderFd: number | undefined;
   attend();
-
-  let stopSignal: string | undefined;
-  const stopListening = onSignals((signal) => {
-    if (signal === "SIGHUP") return reloader.ask();
-    stopSignal = signal;
-    waiter.wake();
-  });
 
   // The ports are shut by now, and stay so while passphrases become keys.
   tellPassphrases(config.doors, log);

@@ -10,7 +10,7 @@ import {
   endpointsOf,
   type Transport,
 } from "../config/config.ts";
-import { UnansweredError } from "../errors.ts";
+import { KernelError, UnansweredError } from "../errors.ts";
 import { writeGrants } from "../firewall/firewall.ts";
 import type { Grant } from "../firewall/grant.ts";
 import { RENEWAL_MS } from "../limits.ts";
@@ -22,6 +22,8 @@ import { portFields } from "./fields.ts";
 import { createGrantBook, type GrantBook } from "./grant_book.ts";
 import type { Fields, Log } from "./log.ts";
 import type { Throttle } from "./throttle.ts";
+
+const FULL_HINT = "as many as grants-max allows are open: raise it, or shorten the doors' time";
 
 export interface GranterOptions {
   readonly config: Config;
@@ -208,7 +210,9 @@ export function createGranter(options: GranterOptions): Granter {
       const event = unanswered ? "grant unconfirmed" : "grant failed";
       const fields = { source: formatAddress(source), door: door.name, ...userField(user) };
       const { message: reason } = refusal;
-      later(() => log("error", event, { ...fields, ...portFields(wanted), reason }));
+      const isFull = refusal instanceof KernelError && refusal.code === "ENFILE";
+      const hint = isFull ? { hint: FULL_HINT } : {};
+      later(() => log("error", event, { ...fields, ...portFields(wanted), reason, ...hint }));
     }
   };
 

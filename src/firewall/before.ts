@@ -6,11 +6,18 @@ import type { Conversation } from "../netlink/conversation.ts";
 import { messageAttributes } from "../netlink/nfnetlink.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { listElements, parseElements } from "../nftables/element.ts";
-import { listSets, parseSetLayout } from "../nftables/set.ts";
+import { type FieldType, keyType, listSets, parseSetLayout } from "../nftables/set.ts";
 import { formatAddress, readSource } from "../packet/address.ts";
 import { IPPROTO } from "../packet/protocol.ts";
 import { TABLE } from "./ruleset.ts";
 import { readTable } from "./standing.ts";
+
+/** The sets it is read from, with the fields of their keys. */
+const KEYS = {
+  guarded: ["inet_proto", "inet_service"],
+  inherited4: ["ipv4_addr", "inet_service", "inet_service"],
+  inherited6: ["ipv6_addr", "inet_service", "inet_service"],
+} as const satisfies Record<string, readonly FieldType[]>;
 
 export interface Before {
   /** Did it guard this TCP port? */
@@ -20,17 +27,19 @@ export interface Before {
 }
 
 /**
- * Undefined where no table stands, or one that tracked no connections.
+ * Undefined where no table stands, or one that tracked no connections, or in another layout.
  *
  * @throws {HostError} when it is somebody else's.
  */
 export function readBefore(kernel: Conversation): Before | undefined {
   if (readTable(kernel) === undefined) return undefined;
-  const names = kernel.ask(listSets(TABLE)).map((message) =>
-    parseSetLayout(messageAttributes(message)).name
+  const layouts = kernel.ask(listSets(TABLE)).map((message) =>
+    parseSetLayout(messageAttributes(message))
   );
-  if (!names.includes("inherited4")) return undefined;
-  const keysOf = (set: string) =>
+  const stands = ([set, key]: [string, readonly FieldType[]]) =>
+    layouts.some((layout) => layout.name === set && layout.keyType === keyType(key));
+  if (!Object.entries(KEYS).every(stands)) return undefined;
+  const keysOf = (set: keyof typeof KEYS) =>
     kernel.ask(listElements(TABLE, set))
       .flatMap((message) => parseElements(messageAttributes(message)))
       .map(({ key }) => new Reader(key));

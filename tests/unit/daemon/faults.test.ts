@@ -94,6 +94,7 @@ Deno.test("an ack that comes too late is no ack of the next grant", () => {
   const told = logged.filter(({ fields }) => fields["source"] === "198.51.100.8");
   assert.equal(told.at(-1)?.event, "grant failed");
   assert.match(String(told.at(-1)?.fields["reason"]), /ENFILE/);
+  assert.match(String(told.at(-1)?.fields["hint"]), /grants-max/);
 });
 
 Deno.test("a verdict that meets an error is told, and the next one covers what waits", () => {
