@@ -76,6 +76,12 @@ export const INHERITED_MS = 31_536_000_000;
  */
 export const LEGITIMATE_MAX = 65_536;
 
+/**
+ * Guarded ports whose sockets are listed one port after the other, some 3 ms each, however few there are.
+ * Of more all of the host's are listed, some microseconds each, however many.
+ */
+export const PORTS_LISTED_MAX = 8;
+
 /** Sockets ended at once, some 20 ms; forged SYNs can make many while the table is away. */
 export const CUTS_MAX = 1_024;
 

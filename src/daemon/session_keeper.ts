@@ -14,7 +14,7 @@ import { openNetlinkSocket } from "../../ffi/libmnl.ts";
 import type { OnExpire } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
-import { CUTS_MAX, LEGITIMATE_MAX, LINES_PER_SECOND } from "../limits.ts";
+import { CUTS_MAX, LEGITIMATE_MAX, LINES_PER_SECOND, PORTS_LISTED_MAX } from "../limits.ts";
 import { NETLINK } from "../netlink/constants.ts";
 import { type Conversation, type NamedRequest, openConversation } from "../netlink/conversation.ts";
 import {
@@ -114,11 +114,9 @@ export function createSessionKeeper(
   const ask = (requests: readonly NamedRequest[]): Connection[] =>
     requests.flatMap((request) => diag.ask(request).map(parseConnection));
 
-  /** Of one port the kernel picks them out. Of several it would walk through all sockets for each. */
-  const askFor = (request: (port: number) => NamedRequest[]) => {
-    const [port = 0, ...others] = guarded.keys();
-    return ask(request(others.length === 0 ? port : 0));
-  };
+  /** Of a few ports the kernel picks them out, but walks through all sockets for each. */
+  const askFor = (request: (port: number) => NamedRequest[]) =>
+    ask(guarded.size <= PORTS_LISTED_MAX ? [...guarded.keys()].flatMap(request) : request(0));
 
   const list = (): Connection[] => {
     const found = askFor(listConnections).filter(({ port, timeWait }) =>

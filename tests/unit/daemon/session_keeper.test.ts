@@ -8,7 +8,12 @@ import type { Fields } from "../../../src/daemon/log.ts";
 import { createSessionKeeper } from "../../../src/daemon/session_keeper.ts";
 import { ERRNO, KernelError } from "../../../src/errors.ts";
 import type { Grant } from "../../../src/firewall/grant.ts";
-import { CUTS_MAX, LEGITIMATE_MAX, LINES_PER_SECOND } from "../../../src/limits.ts";
+import {
+  CUTS_MAX,
+  LEGITIMATE_MAX,
+  LINES_PER_SECOND,
+  PORTS_LISTED_MAX,
+} from "../../../src/limits.ts";
 import type { Conversation, NamedRequest } from "../../../src/netlink/conversation.ts";
 import { addressBytes, formatAddress, parseAddress } from "../../../src/packet/address.ts";
 import type { Source } from "../../../src/packet/header.ts";
@@ -106,6 +111,20 @@ Deno.test("the keeper begins with the end of those whose grants have ended meanw
   assert.deepEqual(names(), [1, 3]);
   const [line, ...others] = events("cut").map(({ fields }) => [fields["source"], fields["reason"]]);
   assert.deepEqual([line, others], [["198.51.100.2", "its grant has ended"], []]);
+});
+
+Deno.test("the sockets of many ports are listed at once, those of others left out", () => {
+  const others = Array.from({ length: PORTS_LISTED_MAX }, (_, at) => [100 + at, "cut"] as const);
+  const sockets: Socket[] = [
+    { source: "198.51.100.1", sourcePort: 1, port: 100, name: 1 },
+    { source: "198.51.100.1", sourcePort: 1, port: 99, name: 2 }, // nobody guards it
+  ];
+  const grants = ["198.51.100.1 100"];
+  const few = setUp("cut", [], { others: others.slice(1) });
+  const many = setUp("cut", sockets, { grants, others });
+  assert.ok(many.asked.length < few.asked.length, `${many.asked.length} of ${few.asked.length}`);
+  many.end("198.51.100.1", 0, 100);
+  assert.deepEqual(many.names(), [2]);
 });
 
 Deno.test("each sweep after the table was away cuts flows of datagrams, too", () => {
