@@ -321,6 +321,25 @@ Deno.test("handleBatch() writes a grant once, however often its sequence is comp
   assert.equal(events("granted").length, 1);
 });
 
+Deno.test("every first grant is told, of renewed ones ten a second", () => {
+  const { gatekeeper, copies, copy, events } = setUp();
+  const sources = Array.from({ length: 3 * LINES_PER_SECOND }, (_, n) => `198.51.100.${n + 1}`);
+  const knockAll = (nowMs: number) => {
+    copies.push(copy(...sources.flatMap((source) => knocks(source))));
+    while (gatekeeper.handleBatch(at(nowMs)));
+    gatekeeper.tick(nowMs);
+  };
+  knockAll(0);
+  assert.equal(events("granted").length, sources.length);
+  knockAll(400);
+  assert.equal(events("granted").length, sources.length + LINES_PER_SECOND);
+  gatekeeper.tick(2_000);
+  assert.deepEqual(events("omitted").filter(({ of }) => of === "granted"), [
+    { of: "granted", count: 2 * LINES_PER_SECOND },
+  ]);
+  assert.equal(gatekeeper.counters()["granted"], 2 * sources.length);
+});
+
 Deno.test("handleBatch() tells nobody of a grant that the kernel refused, however often it is earned in a batch", () => {
   const { gatekeeper, copies, copy, events } = setUp({
     settle() {
