@@ -192,48 +192,6 @@ export function readLink(path: string): string {
   return new TextDecoder().decode(target.subarray(0, count));
 }
 
-/** Links on the way to a file that the kernel follows, at most (path_resolution(7)). */
-const LINKS_MAX = 40;
-
-/**
- * Names that decide which file is at an absolute path, each in a folder without symbolic links: the links
- * on the way, one after the other, and the file that they lead to; where something is not there, the first
- * name that is missing.
- *
- * @throws {KernelError} ENOTDIR or EACCES where no way leads on.
- */
-export function wayTo(path: string): string[] {
-  const way: string[] = [];
-  const names = path.split("/");
-  let at = "";
-  for (let name = names.shift(); name !== undefined; name = names.shift()) {
-    if (name === "" || name === ".") continue;
-    const next = `${at}/${name}`;
-    const found = linkTarget(next);
-    if (found === "missing") return [...way, next];
-    if (found === "no link") at = next;
-    else {
-      way.push(next);
-      // Links that lead to each other: any of them may be replaced.
-      if (way.length > LINKS_MAX) return way;
-      names.unshift(...found.target.split("/"));
-      if (found.target.startsWith("/")) at = "";
-    }
-  }
-  return [...way, at === "" ? "/" : at];
-}
-
-function linkTarget(path: string): { readonly target: string } | "no link" | "missing" {
-  try {
-    return { target: readLink(path) };
-  } catch (error) {
-    if (!(error instanceof KernelError)) throw error;
-    if (error.code === "ENOENT") return "missing";
-    if (error.code === "EINVAL") return "no link";
-    throw error;
-  }
-}
-
 /** Makes a folder unless it is there. */
 export function makeFolder(path: string, mode: number): void {
   if (libc().mkdir(cstringBytes(path), mode) === -1 && errno() !== ERRNO.EEXIST) {

@@ -61,7 +61,7 @@ export interface FileWatch extends Disposable {
 
 /**
  * Watches files that are there or may be there one day. Of a symbolic link the link itself is watched:
- * what else a path leads through, wayTo() tells.
+ * what else a path leads through is the caller's to name.
  *
  * @throws {KernelError} ENOENT, ENOTDIR or EACCES when a file's folder cannot be watched; ENOSPC or EMFILE
  *   when the user has too many watches (sysctl fs.inotify).

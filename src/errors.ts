@@ -58,6 +58,7 @@ export class UnansweredError extends KernelError {}
 /** A mistake in how pk was called; exit code 2. The hint says what to do next. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  /** Undefined: the help of the command that was called. */
   readonly hint: string | undefined;
 
   constructor(message: string, hint?: string) {

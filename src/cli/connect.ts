@@ -18,7 +18,7 @@ import { type Dial, dial, dialSocket, openConnection } from "../client/connectio
 import { failureOf } from "../client/failure.ts";
 import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
-import { doorHint, findProfile, hostsFile } from "../client/hosts_file.ts";
+import { findProfile, hostsFile } from "../client/hosts_file.ts";
 import { join } from "../client/join.ts";
 import { joinPipes } from "../client/join_pipes.ts";
 import type { Destination } from "../client/knock_sockets.ts";
@@ -177,8 +177,7 @@ async function knockAndConnect<T extends object>(
   await new Promise((resolve) => setTimeout(resolve, DELAY_MS));
   const connection = await openConnection(dial, to, port, { timeoutMs, refusedMs: REFUSED_MS });
   if (typeof connection === "object") return connection;
-  const { reason, hint: where } = failureOf(connection, profile, to, timeoutMs);
-  const hint = [where, doorHint(profile)].filter((part) => part !== undefined).join(". ");
+  const { reason, hint } = failureOf(connection, profile, to, timeoutMs);
   throw new HostError(`Cannot connect to tcp/${port} at ${to.text}: ${reason}`, hint);
 }
 

@@ -16,7 +16,7 @@ import {
 import { DELAY_MS, sendKnocks, type Sent } from "../client/knocker.ts";
 import { delayOf, familyOf, tcpPortOf, timeoutOf } from "../client/flags.ts";
 import { clientHere, type Here } from "../client/here.ts";
-import { doorHint, findProfile, hostsFile, typedProfile } from "../client/hosts_file.ts";
+import { findProfile, hostsFile, typedProfile } from "../client/hosts_file.ts";
 import type { Destination } from "../client/knock_sockets.ts";
 import { type Dial, dial, dialSocket, openConnection } from "../client/connection.ts";
 import type { Profile } from "../client/profile.ts";
@@ -171,8 +171,7 @@ async function waitUntilOpen(
     else print(`${port} at ${to.text} is open, ${openMs} ms after the last knock\n`);
     return EXIT.ok;
   }
-  const { reason, hint: where } = failureOf(connection, profile, to, timeoutMs);
-  const hint = [where, doorHint(profile)].filter((part) => part !== undefined).join(". ");
+  const { reason, hint } = failureOf(connection, profile, to, timeoutMs);
   if (!flags.json) throw new HostError(`${port} at ${to.text} did not open: ${reason}`, hint);
   printJson(report, { port, open: false, reason, hint });
   return EXIT.failure;

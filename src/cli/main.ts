@@ -3,7 +3,7 @@
 import { openLog, writeLine } from "../daemon/log.ts";
 import { ConfigError, HostError, KernelError, UsageError } from "../errors.ts";
 import { HELP_HINT, parseArguments, parseWith } from "./arguments.ts";
-import { type CommandName, isCommand, loadCommand } from "./commands.ts";
+import { isCommand, loadCommand } from "./commands.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
 import { runCommand } from "./run.ts";
@@ -15,38 +15,28 @@ const KERNEL_HINT =
 
 /** Runs one command line. Never throws for what a person or the host did. */
 export async function main(args: readonly string[], version: string): Promise<number> {
+  const [name] = args;
+  let helpHint = HELP_HINT;
   try {
-    const [name] = args;
-    if (isCommand(name) && !isFlagsRun(args)) return await runNamed(name, args, version);
+    if (isCommand(name) && !isFlagsRun(args)) {
+      helpHint = `See pk ${name} --help`;
+      const { parser, run, spelling } = await loadCommand(name);
+      const request = parseWith(parser, spelling(args), version, {}, helpHint);
+      return "output" in request ? tell(request.output) : await run(request.arguments);
+    }
     const request = parseArguments(name === "run" ? args.slice(1) : args, version);
     if ("output" in request) return tell(request.output);
     const { arguments: asked } = request;
     return await runCommand({ ...asked, tableOwner: !asked.noTableOwner });
   } catch (error) {
     const json = JSON_ASKED.test(args.join(" "));
-    if (error instanceof UsageError) return refuse(json, error.message, error.hint, EXIT.usage);
+    if (error instanceof UsageError) {
+      return refuse(json, error.message, error.hint ?? helpHint, EXIT.usage);
+    }
     if (error instanceof ConfigError) return refuseConfig(json, error);
     if (error instanceof HostError) return refuse(json, error.message, error.hint, EXIT.failure);
     if (error instanceof KernelError) return refuse(json, error.message, KERNEL_HINT, EXIT.failure);
     throw error;
-  }
-}
-
-async function runNamed(
-  name: CommandName,
-  args: readonly string[],
-  version: string,
-): Promise<number> {
-  const helpHint = `See pk ${name} --help`;
-  const { parser, run, spelling } = await loadCommand(name);
-  const request = parseWith(parser, spelling(args), version, {}, helpHint);
-  if ("output" in request) return tell(request.output);
-  try {
-    return await run(request.arguments);
-  } catch (error) {
-    // What several commands share does not know which one was called.
-    if (!(error instanceof UsageError) || error.hint !== HELP_HINT) throw error;
-    throw new UsageError(error.message, helpHint);
   }
 }
 

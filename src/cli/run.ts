@@ -6,6 +6,7 @@ import { runDaemon } from "../daemon/daemon.ts";
 import { type Log, openLog, writeLine } from "../daemon/log.ts";
 import { rulesetOf, rulesetText } from "../firewall/ruleset.ts";
 import { UsageError } from "../errors.ts";
+import { HELP_HINT } from "./arguments.ts";
 import { logWarnings, warningsOfSettings } from "./config_warnings.ts";
 import { EXIT } from "./exit.ts";
 import { print } from "./print.ts";
@@ -55,7 +56,7 @@ function tellFinding(config: Config, log: Log, level: "warning" | "error", findi
 /** To a person the flags have been told, each in a sentence. */
 function endRefused({ log: { format } }: Config, log: Log): number {
   if (format === "json") {
-    log("error", "ended", { reason: "flags were refused", hint: "See pk --help" });
+    log("error", "ended", { reason: "flags were refused", hint: HELP_HINT });
   }
   return EXIT.usage;
 }

@@ -28,7 +28,8 @@ export function failureOf(
   }
 }
 
-function whereToLook({ knock }: Profile): string {
+function whereToLook(profile: Profile): string {
+  const { knock } = profile;
   switch (knock.kind) {
     case "plain":
       return "Look at the sequence, at its order (more time between knocks: -d 100), and whether " +
@@ -38,11 +39,17 @@ function whereToLook({ knock }: Profile): string {
         "the next sequence will do; the server's log says more";
     case "rotating":
       return "Look at the clocks (timedatectl), the secret and the door's name on both sides" +
-        (knock.bindSource ? `, and at NAT: ${NAT}` : "");
+        `${knock.bindSource ? `, and at NAT: ${NAT}` : ""}. ${doorsName(profile)}`;
     case "encrypted":
       return "Look at the clocks (timedatectl), the passphrase, the user's id and the door's name " +
-        `on both sides, and at NAT: ${NAT}`;
+        `on both sides, and at NAT: ${NAT}. ${doorsName(profile)}`;
   }
+}
+
+function doorsName({ name, door }: Profile): string {
+  const whose = name === door ? "the profile's own" : "the profile's key door";
+  return `The sequence is made of the door's name, which is "${door}" here (${whose}): ` +
+    `where the server calls it otherwise, write "door: NAME" into the profile`;
 }
 
 const NAT = "the profile's address is the one that the server sees";

@@ -61,5 +61,5 @@ export function tcpPortOf(what: string, text: string): Endpoint {
 }
 
 function cannotUse(what: string, text: string, reason: string): UsageError {
-  return new UsageError(`Cannot use ${what} ${JSON.stringify(text)}: ${reason}`, "See pk --help");
+  return new UsageError(`Cannot use ${what} ${JSON.stringify(text)}: ${reason}`);
 }

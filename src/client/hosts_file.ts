@@ -40,16 +40,6 @@ export function hostsFile(here: Here, path?: string): HostsFile {
 }
 
 /**
- * A sentence on the name of the door, where sequences are made of it; undefined where they are not.
- */
-export function doorHint({ name, door, knock }: Profile): string | undefined {
-  if (knock.kind !== "rotating" && knock.kind !== "encrypted") return undefined;
-  const whose = name === door ? "the profile's own" : "the profile's key door";
-  return `The sequence is made of the door's name, which is "${door}" here (${whose}): ` +
-    `where the server calls it otherwise, write "door: NAME" into the profile`;
-}
-
-/**
  * The profile of that name, or else one for that host: of several, the one that opens the port.
  *
  * @throws {UsageError} where there is none, with the nearest name.

@@ -192,8 +192,9 @@ function encryptedOf(
     const at = [...path, "users", name, "secret-file"];
     const read = told(document, at, secret, (secret) => ({ id: user.id, name, secret }));
     if (read === undefined) return [];
-    const other = bySecret.get(meaningOf(read.secret));
-    bySecret.set(meaningOf(read.secret), other ?? name);
+    const meaning = meaningOf(read.secret);
+    const other = bySecret.get(meaning);
+    bySecret.set(meaning, other ?? name);
     if (other !== undefined) {
       const message = `The user "${other}" has the same secret: each could come in as the other`;
       document.report({ path: at, message, hint: `"pk secret" makes one for each` });

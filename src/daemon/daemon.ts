@@ -11,9 +11,9 @@ import { libmnl } from "../../ffi/libmnl.ts";
 import { openWaiter } from "../../ffi/wait.ts";
 import { type Config, endpointsOf, type Transport } from "../config/config.ts";
 import { HostError, KernelError } from "../errors.ts";
-import { readBefore } from "../firewall/before.ts";
 import { formsOf, hear, install, isOwned, shut } from "../firewall/firewall.ts";
 import { LET_IN_MARK } from "../firewall/ruleset.ts";
+import { readStandingSessions } from "../firewall/standing.ts";
 import type { EventTime } from "../knock/lock.ts";
 import type { HashKey } from "../knock/siphash.ts";
 import {
@@ -95,18 +95,16 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
   let sessions = liveSessions(log);
   const connections = sessions.length;
   // A grant may have ended while no pk ran to cut what came in by it.
-  const before = readBefore(kernel);
+  const standing = readStandingSessions(kernel);
   const isOlder = (session: Session) =>
-    guarded.get(session.port) !== "cut" || before?.guarded(session.port) !== true ||
-    before.inherited(session);
+    guarded.get(session.port) !== "cut" || standing?.isGuarded(session.port) !== true ||
+    standing.isInherited(session);
   sessions = sessions.filter((session) => guarded.has(session.port) && isOlder(session));
   const installedAtMs = performance.now();
   const installed = install(kernel, config, formsOf(config.tableOwner), sessions);
   // Where the kernel protects the table, nobody else can change it.
   const owned = isOwned(installed.form);
   if (owned) watch[Symbol.dispose]();
-  let reloaderFd: number | undefined;
-  attend();
 
   // The ports are shut by now, and stay so while passphrases become keys.
   tellPassphrases(config.doors, log);
@@ -161,6 +159,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
       watchdog.dueMs,
       hearing.dueMs,
     );
+    attend();
     await waiter.wait(dueMs - nowMs);
     const turnEndMs = performance.now() + TURN_MS;
     const { copied } = gatekeeper;
@@ -183,8 +182,6 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     tracking.check(config.filter, performance.now());
     hostFirewall.check(() => Number(gatekeeper.counters().granted), performance.now());
     const next = reloader.take(performance.now());
-    // Its watch may have been opened anew.
-    if (reloader.fd !== reloaderFd) attend();
     if (next !== undefined) reload(next);
   }
   drain(performance.now() + TURN_MS);
@@ -230,6 +227,7 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     keeper?.tick(nowMs);
   }
 
+  /** The reloader may have another descriptor than before. */
   function attend(): void {
     const { fd } = reloader;
     waiter.attend(
@@ -276,7 +274,6 @@ export async function runDaemon(first: Config, source: ConfigSource, log: Log): 
     if (keeper === undefined) keeper = openKeeper();
     else keeper.guard(guarded);
     reloader.accept(config, performance.now());
-    attend();
     if (guardsMore) tellSshSession(config, log);
     openLog(config.log.format, config.log.level);
     tellWeakness(config, log);

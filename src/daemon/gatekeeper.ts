@@ -66,7 +66,7 @@ export interface Gatekeeper {
   /** When `tick` will have something to tell, or undefined. */
   readonly dueMs: number | undefined;
   openGrants(nowMs: number): Grant[];
-  /** Is there a grant for a port, of TCP or the other one, whose end was not told yet? */
+  /** Is there a grant for a port whose end was not told yet? The protocol is TCP unless it is named. */
   isGranted(source: Readonly<Source>, port: number, protocol?: Transport): boolean;
   /** Copies that the kernel made since the first one was read: those read, and those lost. */
   readonly copied: number;

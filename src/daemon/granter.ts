@@ -19,7 +19,7 @@ import { formatAddress } from "../packet/address.ts";
 import { isSameSource, type Source } from "../packet/header.ts";
 import type { Admission, Opening, Refused } from "./admission.ts";
 import { portFields } from "./fields.ts";
-import { createGrantBook, type GrantBook } from "./grant_book.ts";
+import { createGrantBook, type GrantBook, type Standing } from "./grant_book.ts";
 import type { Fields, Log } from "./log.ts";
 import type { Throttle } from "./throttle.ts";
 
@@ -67,7 +67,7 @@ export interface Granter {
   /** When the next one ends, or undefined. */
   readonly nextEndMs: number | undefined;
   openGrants(nowMs: number): Grant[];
-  /** Is there a grant for a port, of TCP or the other one, whose end was not taken yet? */
+  /** Is there a grant for a port whose end was not taken yet? The protocol is TCP unless it is named. */
   isGranted(source: Readonly<Source>, port: number, protocol?: Transport): boolean;
   /** Openings, by what became of them; those that repeat one are not counted. */
   readonly counts: Readonly<Record<"granted" | "replayed" | "failed", number>>;
@@ -124,27 +124,19 @@ export function createGranter(options: GranterOptions): Granter {
     );
   };
 
-  /**
-   * Has the same sequence just opened the same? Those that use something up never have. A door's grants
-   * are written together, so the first one tells of all.
-   */
-  const isRepeated = (
-    { source, door }: Opening,
-    find: GrantBook["find"],
-    nowMs: number,
-  ): boolean => {
+  /** What the door gave its source last. A door's grants are written together: the first tells of all. */
+  const standingOf = ({ source, door }: Opening, find: GrantBook["find"]): Standing | undefined => {
     const [first] = endpoints.get(door) ?? [];
-    if (first === undefined || !isPlain(door)) return false;
-    const standing = find(source, first.protocol, first.port);
-    const renewalMs = Math.min(RENEWAL_MS, door.timeoutMs / 8);
-    return standing?.door === door && nowMs - standing.notedMs < renewalMs;
+    const standing = first && find(source, first.protocol, first.port);
+    return standing?.door === door ? standing : undefined;
   };
 
-  /** Is the door open to the source? */
-  const isOpen = ({ source, door }: Opening, nowMs: number): boolean => {
-    const [first] = endpoints.get(door) ?? [];
-    const standing = first && book.find(source, first.protocol, first.port);
-    return standing?.door === door && standing.endMs > nowMs;
+  /** Has the same sequence just opened the same? Those that use something up never have. */
+  const isRepeated = (opening: Opening, find: GrantBook["find"], nowMs: number): boolean => {
+    const { door } = opening;
+    if (!isPlain(door)) return false;
+    const { notedMs = -Infinity } = standingOf(opening, find) ?? {};
+    return nowMs - notedMs < Math.min(RENEWAL_MS, door.timeoutMs / 8);
   };
 
   /**
@@ -184,7 +176,7 @@ export function createGranter(options: GranterOptions): Granter {
     const openings = earned.map((opening) => ({
       opening,
       wanted: plannedFor(opening, planned),
-      isRenewal: isOpen(opening, nowMs),
+      isRenewal: (standingOf(opening, book.find)?.endMs ?? -Infinity) > nowMs,
     }));
     // Each once: the kernel refuses a transaction that writes one element too often.
     const refused = tryWrite([...new Set(openings.flatMap(({ wanted }) => wanted))]);

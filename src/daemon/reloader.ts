@@ -1,12 +1,10 @@
 // A new configuration on its way: somebody asks for it, or a file of one-time sequences has changed; it
 // is read, and what its doors need is prepared on other threads while knocks go on.
 
-import { wayTo } from "../../ffi/file.ts";
-import { type FileWatch, openFileWatch } from "../../ffi/file_watch.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError, HostError, KernelError } from "../errors.ts";
-import { WATCHDOG_MS } from "../limits.ts";
 import type { Doors } from "./doors.ts";
+import { createFilesWatch } from "./files_watch.ts";
 import type { Log } from "./log.ts";
 import { tellPassphrases } from "./report.ts";
 
@@ -174,78 +172,4 @@ export function createReloader(options: ReloaderOptions): Reloader {
 
 function oneTimeFiles({ doors }: Config): string[] {
   return doors.flatMap(({ knock }) => knock.kind === "one-time" ? [knock.file] : []);
-}
-
-/** A watch on files, which is opened anew when what leads to them is another folder or link. */
-interface FilesWatch extends Disposable {
-  /** Undefined where nothing is watched. */
-  readonly fd: number | undefined;
-  /** When opening it is tried again, by `keep`; or Infinity. */
-  readonly dueMs: number;
-  /** Was a file changed since the last call? */
-  takeChanged(): boolean;
-  /**
-   * Watches these files and what leads to them now.
-   *
-   * @returns whether the watch was opened anew; what was changed before that is not told.
-   */
-  keep(files: readonly string[], nowMs: number): boolean;
-}
-
-/** Without a watch pk goes on, and reads edited files when it is told to. */
-function createFilesWatch(log: Log): FilesWatch {
-  let watch: FileWatch | undefined;
-  /** The paths that `watch` was opened for. */
-  let watched = "";
-  let dueMs = Infinity;
-  let told = false;
-
-  const close = () => {
-    watch?.[Symbol.dispose]();
-    watch = undefined;
-    dueMs = Infinity;
-  };
-
-  const open = (files: readonly string[]): boolean => {
-    // An editor may follow a link, and then another folder's file changes.
-    const paths = [...new Set(files.flatMap(wayTo))];
-    if (watch !== undefined && !watch.isStale && paths.join("\0") === watched) return false;
-    close();
-    if (files.length > 0) watch = openFileWatch(paths);
-    watched = paths.join("\0");
-    told = false;
-    return watch !== undefined;
-  };
-
-  return {
-    get fd() {
-      return watch?.fd;
-    },
-    get dueMs() {
-      return dueMs;
-    },
-    takeChanged: () => watch !== undefined && watch.takeChanged().length > 0,
-    keep(files, nowMs) {
-      try {
-        return open(files);
-      } catch (error) {
-        if (!(error instanceof KernelError)) throw error;
-        close();
-        dueMs = nowMs + WATCHDOG_MS;
-        if (!told) tellNotWatched(error, log);
-        told = true;
-        return false;
-      }
-    },
-    [Symbol.dispose]: close,
-  };
-}
-
-function tellNotWatched({ message }: KernelError, log: Log): void {
-  log("warning", "files not watched", {
-    reason: message,
-    hint:
-      "send SIGHUP after each edit of a one-time file until pk can watch them; a usual cause is " +
-      "the limit fs.inotify.max_user_instances",
-  });
 }

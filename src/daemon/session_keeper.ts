@@ -14,7 +14,7 @@ import { openNetlinkSocket } from "../../ffi/libmnl.ts";
 import type { OnExpire } from "../config/config.ts";
 import { KernelError } from "../errors.ts";
 import type { Grant } from "../firewall/grant.ts";
-import { CUTS_MAX, LEGITIMATE_MAX, LINES_PER_SECOND, PORTS_LISTED_MAX } from "../limits.ts";
+import { LEGITIMATE_MAX, PORTS_LISTED_MAX } from "../limits.ts";
 import { NETLINK } from "../netlink/constants.ts";
 import { type Conversation, type NamedRequest, openConversation } from "../netlink/conversation.ts";
 import {
@@ -28,6 +28,7 @@ import {
 } from "../netlink/sock_diag.ts";
 import { formatAddress } from "../packet/address.ts";
 import type { Source } from "../packet/header.ts";
+import { cutAll, end } from "./cuts.ts";
 import type { Log } from "./log.ts";
 
 /**
@@ -94,7 +95,7 @@ export function openSessionKeeper(
 
 /**
  * Takes the connections that are there now for legitimate, but for those with an open grant, and those
- * whose grant has ended while nobody was there to see it, which it ends.
+ * whose grant has ended while nobody was there to see it, which end with the first tick.
  */
 export function createSessionKeeper(
   { ports, isGranted, isOlder, cutFlows, log }: SessionKeeperOptions,
@@ -151,23 +152,19 @@ export function createSessionKeeper(
     });
   };
 
-  /** Ends connections, CUTS_MAX at most; false where some were left. */
+  /** Ends connections; false where some were left. */
   const cut = (connections: readonly Connection[], reason: string): boolean => {
     // Spoofed SYNs can be many, and matter least.
     const inOrder = [
       ...connections.filter(({ halfOpen }) => !halfOpen),
       ...connections.filter(({ halfOpen }) => halfOpen),
-    ].slice(0, CUTS_MAX);
-    let count = 0;
-    for (const connection of inOrder) {
-      const wasThere = endSocket(diag, destroy(connection));
-      if (!wasThere || connection.halfOpen || ++count > LINES_PER_SECOND) continue;
-      const { source, sourcePort, port } = connection;
-      log("warning", "cut", { source: formatAddress(source), sourcePort, port, reason });
-    }
-    const omitted = count - LINES_PER_SECOND;
-    if (omitted > 0) log("info", "omitted", { of: "cut", count: omitted });
-    return inOrder.length === connections.length;
+    ];
+    const cuts = inOrder.map((connection) => {
+      const { source, sourcePort, port, halfOpen } = connection;
+      const fields = { source: formatAddress(source), sourcePort, port, reason };
+      return { request: destroy(connection), fields: halfOpen ? undefined : fields };
+    });
+    return cutAll(diag, cuts, log);
   };
 
   /** Sees to the connections of grants that ended; false where some were left. */
@@ -180,14 +177,18 @@ export function createSessionKeeper(
     return cut(ending, "its grant has ended");
   };
 
-  /** Ends what may not live. */
-  const sweep = (): boolean => {
+  /** Ends connections that may not live; false where some were left. */
+  const sweepConnections = (): boolean => {
     const unknown = list().filter(({ source, port, cookie }) =>
       !legitimate.has(cookie) && !isGranted(source, port) && !ended.has(grantKey(source, port))
     );
-    const done = cut(fromElsewhere(unknown), "it came in while the table was away");
-    const flowsDone = cutFlows();
-    if (!done || !flowsDone) sweepGapMs = SWEEP_GAP_MS_MIN;
+    return cut(fromElsewhere(unknown), "it came in while the table was away");
+  };
+
+  /** Ends what may not live. */
+  const sweep = (): boolean => {
+    const done = [sweepConnections(), cutFlows()].every((each) => each);
+    if (!done) sweepGapMs = SWEEP_GAP_MS_MIN;
     return done;
   };
 
@@ -228,10 +229,13 @@ export function createSessionKeeper(
   };
 
   try {
-    endSocket(diag, tryDestroy());
+    end(diag, tryDestroy());
     const found = list().filter(({ source, port }) => !isGranted(source, port));
     legitimize(found.filter(isOlder));
-    cut(fromElsewhere(found.filter((one) => !isOlder(one))), "its grant has ended");
+    // As if their grants ended now.
+    for (const { source, port } of fromElsewhere(found.filter((one) => !isOlder(one)))) {
+      ended.set(grantKey(source, port), 0);
+    }
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     unable = true;
@@ -288,19 +292,6 @@ function tellUnable(log: Log, { code, message }: KernelError): void {
       : "load the modules inet_diag and tcp_diag, and start pk again",
   });
 }
-
-/** Ends a socket; false where there was none any more. */
-function endSocket(diag: Conversation, request: NamedRequest): boolean {
-  try {
-    diag.ask(request);
-    return true;
-  } catch (error) {
-    if (error instanceof KernelError && GONE.has(error.code)) return false;
-    throw error;
-  }
-}
-
-const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESTALE"]);
 
 function keysOf(grants: readonly Grant[]): Set<string> {
   return new Set(grants.map(({ source, port }) => grantKey(source, port)));

@@ -35,6 +35,9 @@ export function grantElement({ source, timeoutMs, ...endpoint }: Grant): Element
   return { key: encodeKey([addressBytes(source), ...endpointFields(endpoint)]), timeoutMs };
 }
 
+/** The fields of keys of ports. */
+export const ENDPOINT_KEY = ["inet_proto", "inet_service"] as const satisfies readonly FieldType[];
+
 /** Protocol and port as fields of a key. */
 export function endpointFields(
   { protocol, port }: { readonly protocol: Transport; readonly port: number },
@@ -49,15 +52,23 @@ export function endpointFields(
 export function parseGrant(set: "grants4" | "grants6", element: Element): Grant | undefined {
   const reader = new Reader(element.key);
   const source = readSource(reader, set === "grants4" ? 4 : 6);
-  const protocol = transportOf(reader.u8());
-  if (protocol === undefined) return undefined;
-  reader.raw(3); // the protocol's padding
-  return { source, protocol, port: reader.u16be(), timeoutMs: element.timeoutMs ?? 0 };
+  const endpoint = readEndpoint(reader);
+  return endpoint && { source, ...endpoint, timeoutMs: element.timeoutMs ?? 0 };
 }
 
 function transportOf(number: number): Transport | undefined {
   if (number === IPPROTO.tcp) return "tcp";
   return number === IPPROTO.udp ? "udp" : undefined;
+}
+
+/** The endpoint that such a key is; undefined of a protocol that has no doors. @throws {DecodeError} */
+export function readEndpoint(
+  reader: Reader,
+): { readonly protocol: Transport; readonly port: number } | undefined {
+  const protocol = transportOf(reader.u8());
+  reader.raw(3); // the protocol's padding
+  const port = reader.u16be();
+  return protocol && { protocol, port };
 }
 
 /** A port in network order. */

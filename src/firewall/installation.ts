@@ -1,7 +1,7 @@
 // The transaction that makes the whole ruleset, or rewrites the one that stands there: a value.
 
 import type { Endpoint } from "../config/config.ts";
-import { INHERITED_MAX, INHERITED_MS } from "../limits.ts";
+import { INHERITED_MAX } from "../limits.ts";
 import type { Session } from "../netlink/sock_diag.ts";
 import { addChain, deleteChain } from "../nftables/chain.ts";
 import { addCounter } from "../nftables/counter_object.ts";
@@ -10,7 +10,6 @@ import type { Operation } from "../nftables/operation.ts";
 import { addRule, flushChain } from "../nftables/rule.ts";
 import { addSet, deleteSet, encodeKey, type NftSet } from "../nftables/set.ts";
 import { addTable } from "../nftables/table.ts";
-import { addressBytes } from "../packet/address.ts";
 import {
   endpointFields,
   type Grant,
@@ -19,6 +18,7 @@ import {
   grantSet,
   portBytes,
 } from "./grant.ts";
+import { INHERITED_SETS, inheritedElement, inheritedSet } from "./inherited.ts";
 import { type Ruleset, TABLE, TABLE_COMMENT } from "./ruleset.ts";
 
 /** What stands there and has no place in the ruleset. */
@@ -74,15 +74,10 @@ function portElements(
 }
 
 function sessionElements({ sets }: Ruleset, sessions: readonly Session[]): Operation[] {
-  return ([4, 6] as const).flatMap((family) => {
-    const set = `inherited${family}`;
+  return INHERITED_SETS.flatMap((set) => {
     if (!sets.some(({ name }) => name === set)) return [];
-    const elements = sessions.filter(({ source }) => source.family === family)
-      .slice(0, INHERITED_MAX)
-      .map(({ source, sourcePort, port }): Element => ({
-        key: encodeKey([addressBytes(source), portBytes(sourcePort), portBytes(port)]),
-        timeoutMs: INHERITED_MS,
-      }));
+    const elements = sessions.filter((session) => inheritedSet(session) === set)
+      .slice(0, INHERITED_MAX).map(inheritedElement);
     return [flushSet(TABLE, set), ...addElements(TABLE, set, elements)];
   });
 }

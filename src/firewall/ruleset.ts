@@ -33,7 +33,8 @@ import { counterText } from "../nftables/counter_object.ts";
 import { type Rule, ruleText } from "../nftables/rule.ts";
 import { type NftSet, setText } from "../nftables/set.ts";
 import { ctEstablished, type QueueKind, verdict } from "../nftables/statement.ts";
-import { GRANT_KEY } from "./grant.ts";
+import { ENDPOINT_KEY, GRANT_KEY } from "./grant.ts";
+import { INHERITED_KEY } from "./inherited.ts";
 import { rulesOf, type SourceShare, SYN, UDP } from "./rules.ts";
 import { type PortSets, type WatchList, watchListOf } from "./watch_list.ts";
 
@@ -50,9 +51,6 @@ const WATCH_PRIORITY = -250;
  * before the mangle table (-150), where hosts set marks of their own.
  */
 const GUARD_PRIORITY = -190;
-
-/** The ports at both ends of a connection. */
-const ENDS = ["inet_service", "inet_service"] as const;
 
 export { LET_IN_MARK, REFUSED_PREFIX, type SourceShare } from "./rules.ts";
 
@@ -146,7 +144,7 @@ export function rulesetText(ruleset: Ruleset, owned: boolean): string {
 }
 
 function sets({ ports, protocols }: WatchList, { grantsMax, banMs, filter }: Config): NftSet[] {
-  const endpoints = { key: ["inet_proto", "inet_service"], timeout: false } as const;
+  const endpoints = { key: ENDPOINT_KEY, timeout: false } as const;
   const grants = { timeout: true, size: grantsMax } as const;
   const inherited = { timeout: true, size: INHERITED_MAX } as const;
   const finishing = {
@@ -174,8 +172,8 @@ function sets({ ports, protocols }: WatchList, { grantsMax, banMs, filter }: Con
     { name: "grants6", key: GRANT_KEY.grants6, ...grants },
     ...(filter === "stateful" && protocols.guarded.has("tcp")
       ? [
-        { name: "inherited4", key: ["ipv4_addr", ...ENDS], ...inherited } as const,
-        { name: "inherited6", key: ["ipv6_addr", ...ENDS], ...inherited } as const,
+        { name: "inherited4", key: INHERITED_KEY.inherited4, ...inherited },
+        { name: "inherited6", key: INHERITED_KEY.inherited6, ...inherited },
       ]
       : []),
   ];

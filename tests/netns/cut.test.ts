@@ -79,31 +79,23 @@ netnsTest(
   async (t) => {
     await using stage = await setStage();
     const older = await Promise.all(FAMILIES.map((family) => session(stage, family, 3)));
-    const flags = ["--on-expire", "cut", "--rule-timer"];
-    const granted: number[] = [];
-    const ending: number[] = [];
-    {
-      await using pk = await startPk(stage.ns, ...flags, "2s");
-      for (const family of FAMILIES) {
-        await knock(stage, family, 1);
-        ending.push(await session(stage, family, 1));
-        await pk.event("granted", { source: family.source(1) });
-      }
+    const start = (timer: string) => startPk(stage.ns, "--on-expire", "cut", "--rule-timer", timer);
+    /** Sessions of the n-th source of each family, by grants that last so long, of a pk that is killed. */
+    const sessionsOf = async (n: number, timer: string) => {
+      await using pk = await start(timer);
+      const sessions = await Promise.all(FAMILIES.map(async (family) => {
+        await knock(stage, family, n);
+        await pk.event("granted", { source: family.source(n) });
+        return await session(stage, family, n);
+      }));
       pk.kill("SIGKILL");
       await pk.ended();
-    }
-    {
-      await using pk = await startPk(stage.ns, ...flags, "60s");
-      for (const family of FAMILIES) {
-        await knock(stage, family, 2);
-        granted.push(await session(stage, family, 2));
-        await pk.event("granted", { source: family.source(2) });
-      }
-      pk.kill("SIGKILL");
-      await pk.ended();
-    }
+      return sessions;
+    };
+    const ending = await sessionsOf(1, "2s");
+    const granted = await sessionsOf(2, "60s");
     await sleep(TIMER_MS + 500);
-    await using pk = await startPk(stage.ns, ...flags, "60s");
+    await using pk = await start("60s");
     await sideBySide(t, FAMILIES, (family) => family.name, async (family) => {
       const index = FAMILIES.indexOf(family);
       await pk.event("cut", { source: family.source(1), reason: "its grant has ended" });

@@ -7,6 +7,7 @@
 
 import { ok, strictEqual } from "node:assert/strict";
 import { netnsTest, sideBySide } from "../support/cases.ts";
+import { startDatagramEcho } from "../support/datagram_echo.ts";
 import { enter, FAMILIES, inside, IPV4, IPV6, must, nft, sleep } from "../support/netns.ts";
 import { setStage, type Stage } from "../support/pk.ts";
 import { startConfigured } from "../support/pk_config.ts";
@@ -14,18 +15,6 @@ import { startConfigured } from "../support/pk_config.ts";
 const PORT = 5555;
 const KNOCK = "[tcp/7153, tcp/2918, tcp/8461, tcp/9307]";
 const KNOCKS = ["7153", "2918", "8461", "9307"];
-
-/** Answers each datagram, of either family. */
-const SERVICE = `
-import socket
-s = socket.socket(socket.AF_INET6 if FAMILY == 6 else socket.AF_INET, socket.SOCK_DGRAM)
-if FAMILY == 6: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-s.bind(("", PORT))
-print("listening", flush=True)
-while True:
-    data, peer = s.recvfrom(100)
-    s.sendto(data, peer)
-`;
 
 /** Sends for some seconds, ten times a second; prints when the last answer came, from the start. */
 const ASK = `
@@ -67,28 +56,6 @@ async function ask(
   return { count, last };
 }
 
-/** Services of both families in a namespace, until they are disposed. */
-async function startServices(ns: string): Promise<AsyncDisposable> {
-  await using undo = new AsyncDisposableStack();
-  for (const family of [4, 6]) {
-    const [program, ...entering] = enter(ns);
-    const script = SERVICE.replaceAll("FAMILY", `${family}`).replaceAll("PORT", `${PORT}`);
-    const child = new Deno.Command(program, {
-      args: [...entering, "python3", "-c", script],
-      stdin: "null",
-      stdout: "piped",
-    }).spawn();
-    const reader = child.stdout.getReader();
-    undo.defer(async () => {
-      child.kill("SIGKILL");
-      await reader.cancel();
-      await child.status;
-    });
-    await reader.read(); // it listens
-  }
-  return undo.move();
-}
-
 const DOORS = {
   "keep": `doors: { d: { opens: [udp/${PORT}], knock: ${KNOCK}, for: 1s } }`,
   "cut, stateless":
@@ -104,7 +71,7 @@ for (const [title, doors] of Object.entries(DOORS)) {
       "-c",
       "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding",
     );
-    await using _services = await startServices(stage.ns);
+    await using _services = await startDatagramEcho(stage.ns, PORT);
     const ways = [
       IPV4.server,
       "10.99.255.255",
@@ -139,7 +106,7 @@ for (const command of ["delete table inet pk", `flush ruleset; ${TRACKING}`]) {
     `no owner: a flow that came in meanwhile ends: nft ${command.slice(0, 13)}`,
     async () => {
       await using stage = await setStage();
-      await using _services = await startServices(stage.ns);
+      await using _services = await startDatagramEcho(stage.ns, PORT);
       await nft(stage.ns, TRACKING);
       await using pk = await startConfigured(
         stage.ns,
@@ -167,7 +134,7 @@ for (const command of ["delete table inet pk", `flush ruleset; ${TRACKING}`]) {
 
 netnsTest("cut: what this host has begun from such a port is answered", async (t) => {
   await using stage = await setStage();
-  await using _services = await startServices(stage.lab.client);
+  await using _services = await startDatagramEcho(stage.lab.client, PORT);
   await stage.client.listen(PORT);
   await using _pk = await startConfigured(
     stage.ns,

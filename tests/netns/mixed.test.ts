@@ -4,8 +4,9 @@
 //     client  veth0 ◄────────► veth0  server: pk run, an echo service on TCP 2222 and 2223
 
 import { ok, strictEqual } from "node:assert/strict";
-import { enter, FAMILIES, type Family, inside, IPV4, IPV6, must, sleep } from "../support/netns.ts";
+import { enter, FAMILIES, type Family, inside, IPV4, IPV6, must } from "../support/netns.ts";
 import { netnsTest, sideBySide } from "../support/cases.ts";
+import { startDatagramEcho } from "../support/datagram_echo.ts";
 import { getsIn, GUARDED, setStage, type Stage } from "../support/pk.ts";
 import { startConfigured } from "../support/pk_config.ts";
 
@@ -74,25 +75,7 @@ netnsTest("two pings with one id within five seconds are two knocks", async () =
 
 netnsTest("datagrams to a service that answers are knocks, however often", async () => {
   await using stage = await setStage();
-  const service = `
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("", 8123))
-while True:
-    data, peer = s.recvfrom(100)
-    s.sendto(data, peer)
-`;
-  const [program, ...entering] = enter(stage.ns);
-  const answering = new Deno.Command(program, {
-    args: [...entering, "python3", "-c", service],
-    stdin: "null",
-  }).spawn();
-  await using _end = {
-    async [Symbol.asyncDispose]() {
-      answering.kill("SIGKILL");
-      await answering.status;
-    },
-  };
+  await using _answering = await startDatagramEcho(stage.ns, 8123);
   await using pk = await startConfigured(
     stage.ns,
     `doors: { ssh: { opens: [tcp/${GUARDED}], knock: [udp/8123, udp/8123, udp/8123] } }`,
@@ -197,29 +180,7 @@ doors:
 
 netnsTest("a guarded UDP port: shut, open for who knocked, and its flow goes on", async (t) => {
   await using stage = await setStage();
-  const service = `
-import socket
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.bind(("::", ${UDP_SERVICE}))
-print("up", flush=True)
-while True:
-    data, peer = s.recvfrom(100)
-    s.sendto(data, peer)
-`;
-  const [program, ...entering] = enter(stage.ns);
-  const answering = new Deno.Command(program, {
-    args: [...entering, "python3", "-c", service],
-    stdin: "null",
-    stdout: "piped",
-  }).spawn();
-  await using _end = {
-    async [Symbol.asyncDispose]() {
-      answering.kill("SIGKILL");
-      await answering.stdout.cancel();
-      await answering.status;
-    },
-  };
-  await sleep(500);
+  await using _answering = await startDatagramEcho(stage.ns, UDP_SERVICE);
   await using pk = await startConfigured(
     stage.ns,
     `doors: { dns: { opens: [udp/${UDP_SERVICE}], knock: [udp/7000, tcp/8000], for: 2s } }`,

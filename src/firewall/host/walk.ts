@@ -58,7 +58,7 @@ export function walk(
   isLate: () => boolean,
 ): Outcomes {
   const seen = new Map<ListedChain, number>();
-  let steps = 0;
+  let stepsLeft = HOST_STEPS_MAX;
   let mayChange = false;
   let mayUntrack = false;
 
@@ -89,8 +89,8 @@ export function walk(
     const registers = new Registers();
     let outcomes = 0;
     for (const expression of rule) {
-      if (++steps > HOST_STEPS_MAX) return anything();
-      if (steps % STEPS_UNTIMED === 0 && isLate()) steps = HOST_STEPS_MAX;
+      if (--stepsLeft % STEPS_UNTIMED === 0 && isLate()) stepsLeft = 0;
+      if (stepsLeft <= 0) return anything();
       const step = carryOut(one, expression, registers, depth);
       if (step === "no") return outcomes | OUTCOME.next;
       if (step === "maybe") outcomes |= OUTCOME.next;
@@ -171,7 +171,7 @@ export function walk(
     if (gives === "nothing" && (set.changing || isUnknown(keyAt(set.keyLength)))) return "maybe";
     const found = find(set, ruleset.elements(set), keyAt);
     const certain = found.some((each) => each.certain);
-    steps += found.length;
+    stepsLeft -= found.length;
     if (gives === "nothing") {
       const holds = certain ? "yes" : found.length > 0 ? "maybe" : "no";
       return inverted ? not(holds) : holds;

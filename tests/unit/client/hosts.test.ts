@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { ConfigError, UsageError } from "../../../src/errors.ts";
-import { doorHint, findProfile, typedProfile } from "../../../src/client/hosts_file.ts";
+import { findProfile, typedProfile } from "../../../src/client/hosts_file.ts";
 import { profilesOf } from "../../../src/client/hosts_schema.ts";
 import { stepText } from "../../../src/config/step.ts";
 
@@ -110,18 +110,6 @@ Deno.test("findProfile() goes by name, then by host, then by the port that is op
     () => found("sever"),
     (error) => error instanceof UsageError && /server/.test(error.hint ?? ""),
   );
-});
-
-Deno.test("doorHint() says which name of the door the sequence is made of, and how to give another", () => {
-  const profiles = profilesOf(FILE, "hosts.yaml");
-  const hintOf = (name: string) => {
-    const profile = profiles.get(name);
-    return profile === undefined ? assert.fail(name) : doorHint(profile);
-  };
-  assert.match(hintOf("admin") ?? "", /"admin" here \(the profile's own\).*"door: NAME"/);
-  assert.match(hintOf("shell") ?? "", /"back" here \(the profile's key door\)/);
-  assert.match(hintOf("vault") ?? "", /"vault"/);
-  for (const name of ["server", "once"]) assert.equal(hintOf(name), undefined, name);
 });
 
 Deno.test("typedProfile() is a plain sequence that remembers nothing", () => {

@@ -107,7 +107,9 @@ Deno.test("the keeper begins with the end of those whose grants have ended meanw
     { source: "198.51.100.3", sourcePort: 3, name: 3 },
   ];
   const grants = [`198.51.100.3 ${PORT}`];
-  const { names, events } = setUp("cut", sockets, { grants, orphans: [2, 3] });
+  const { keeper, names, events } = setUp("cut", sockets, { grants, orphans: [2, 3] });
+  assert.equal(keeper.dueMs, 0);
+  keeper.tick(0);
   assert.deepEqual(names(), [1, 3]);
   const [line, ...others] = events("cut").map(({ fields }) => [fields["source"], fields["reason"]]);
   assert.deepEqual([line, others], [["198.51.100.2", "its grant has ended"], []]);

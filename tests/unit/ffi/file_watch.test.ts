@@ -1,8 +1,8 @@
 // Which files were changed, by every way in which editors write.
 
 import assert from "node:assert/strict";
-import { wayTo } from "../../../ffi/file.ts";
 import { openFileWatch } from "../../../ffi/file_watch.ts";
+import { wayTo } from "../../../src/daemon/files_watch.ts";
 import { openWaiter } from "../../../ffi/wait.ts";
 import { codeOf, folderTest } from "../../support/host_files.ts";
 

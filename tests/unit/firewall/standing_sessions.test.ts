@@ -1,14 +1,14 @@
-// readBefore(): which sessions the standing table took for older ones, at which ports.
+// readStandingSessions(): which sessions the standing table took for older ones, at which ports.
 
 import assert from "node:assert/strict";
 import { HostError } from "../../../src/errors.ts";
-import { readBefore } from "../../../src/firewall/before.ts";
-import { endpointFields, portBytes } from "../../../src/firewall/grant.ts";
+import { inheritedElement } from "../../../src/firewall/inherited.ts";
+import { endpointFields } from "../../../src/firewall/grant.ts";
 import { rulesetOf, TABLE_COMMENT } from "../../../src/firewall/ruleset.ts";
+import { readStandingSessions } from "../../../src/firewall/standing.ts";
 import { openConversation } from "../../../src/netlink/conversation.ts";
 import type { Session } from "../../../src/netlink/sock_diag.ts";
 import { encodeKey } from "../../../src/nftables/set.ts";
-import { addressBytes } from "../../../src/packet/address.ts";
 import { configOf } from "../../support/configs.ts";
 import { socketTo } from "../../support/fake_kernel.ts";
 import { fakeNftables, type Standing } from "../../support/fake_nftables.ts";
@@ -20,10 +20,6 @@ const OLDER: readonly Session[] = [
   { source: IPV6, sourcePort: 40_001, port: 22 },
 ];
 
-const key = ({ source, sourcePort, port }: Session) => ({
-  key: encodeKey([addressBytes(source), portBytes(sourcePort), portBytes(port)]),
-  timeoutMs: 9_000,
-});
 const standing: Standing = {
   table: { name: "pk", flags: 0, comment: TABLE_COMMENT },
   sets: rulesetOf(configOf(), "queue").sets,
@@ -32,26 +28,26 @@ const standing: Standing = {
       { key: encodeKey(endpointFields({ protocol: "tcp", port: 22 })) },
       { key: encodeKey(endpointFields({ protocol: "udp", port: 53 })) },
     ],
-    inherited4: OLDER.slice(0, 1).map(key),
-    inherited6: OLDER.slice(1).map(key),
+    inherited4: OLDER.slice(0, 1).map(inheritedElement),
+    inherited6: OLDER.slice(1).map(inheritedElement),
   },
 };
 
 const read = (what: Standing | undefined) =>
-  readBefore(openConversation(socketTo(fakeNftables(what).kernel)));
+  readStandingSessions(openConversation(socketTo(fakeNftables(what).kernel)));
 
-Deno.test("readBefore() knows the guarded TCP ports and their older sessions", () => {
-  const before = read(standing);
-  assert.ok(before);
-  assert.deepEqual([22, 53, 80].map(before.guarded), [true, false, false]);
+Deno.test("readStandingSessions() knows the guarded TCP ports and their older sessions", () => {
+  const standingSessions = read(standing);
+  assert.ok(standingSessions);
+  assert.deepEqual([22, 53, 80].map(standingSessions.isGuarded), [true, false, false]);
   for (const session of OLDER) {
-    assert.equal(before.inherited(session), true);
-    assert.equal(before.inherited({ ...session, sourcePort: 1 }), false);
-    assert.equal(before.inherited({ ...session, port: 23 }), false);
+    assert.equal(standingSessions.isInherited(session), true);
+    assert.equal(standingSessions.isInherited({ ...session, sourcePort: 1 }), false);
+    assert.equal(standingSessions.isInherited({ ...session, port: 23 }), false);
   }
 });
 
-Deno.test("readBefore() knows nothing without a table, of a stateless one, and of another layout", () => {
+Deno.test("readStandingSessions() knows nothing without a table, of a stateless one, and of another layout", () => {
   assert.equal(read(undefined), undefined);
   const { sets } = rulesetOf(configOf({ filter: "stateless" }), "queue");
   assert.equal(read({ ...standing, sets, elements: {} }), undefined);
@@ -61,7 +57,7 @@ Deno.test("readBefore() knows nothing without a table, of a stateless one, and o
   assert.equal(read({ ...standing, sets: other }), undefined);
 });
 
-Deno.test("readBefore() reads no table of somebody else", () => {
+Deno.test("readStandingSessions() reads no table of somebody else", () => {
   const table = { name: "pk", flags: 0, comment: "mine" };
   assert.throws(() => read({ ...standing, table }), HostError);
 });

@@ -1,0 +1,31 @@
+// failureOf(): where to look, with the name of the door that a sequence is made of.
+
+import assert from "node:assert/strict";
+import { failureOf } from "../../../src/client/failure.ts";
+import { profilesOf } from "../../../src/client/hosts_schema.ts";
+
+const FILE = `
+hosts:
+  plain: { host: h.example, opens: tcp/22, knock: [tcp/7000, tcp/8000] }
+  admin: { host: h.example, opens: tcp/22, knock: { rotating: { secret-file: admin.secret } } }
+  bob:
+    host: h.example
+    opens: tcp/22
+    door: vault
+    knock: { encrypted: { user: 2, secret-file: bob.secret } }
+`;
+const TO = { address: "192.0.2.1", text: "192.0.2.1" } as unknown as Parameters<
+  typeof failureOf
+>[2];
+
+function hintOf(name: string): string {
+  const profile = profilesOf(FILE, "hosts.yaml").get(name);
+  assert.ok(profile);
+  return failureOf("silent", profile, TO, 1_000).hint;
+}
+
+Deno.test("failureOf() says which name of the door the sequence is made of, and how to give another", () => {
+  assert.match(hintOf("admin"), /"admin" here \(the profile's own\).*"door: NAME"/);
+  assert.match(hintOf("bob"), /"vault" here \(the profile's key door\).*"door: NAME"/);
+  assert.doesNotMatch(hintOf("plain"), /door/);
+});
