@@ -1,7 +1,7 @@
 // Joins a connection with an input and an output, as ssh's ProxyCommand wants it: bytes both ways
 // until both sides have ended, each side's end handed on by itself.
 
-import { HostError, KernelError } from "../errors.ts";
+import { HostError, KernelError, unwritten } from "../errors.ts";
 
 /** Pipes hold 64 KiB; more at once only helps sockets. */
 const CHUNK_BYTES = 128 * 1024;
@@ -26,7 +26,7 @@ interface Peer extends Input {
  * Copies input → peer and peer → output. Comes back when both ended, or when nobody takes the output
  * any more; closes the peer.
  *
- * @throws {HostError} when the connection broke.
+ * @throws {HostError} when the connection broke, or the output cannot be written, on a full disk for one.
  */
 export async function join(peer: Peer, input: Input, output: Output): Promise<void> {
   const sending = copy(input, peer, "input").then(() => peer.closeWrite().catch(() => {}));
@@ -59,9 +59,16 @@ async function copy(
       for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));
     } catch (error) {
       if (source === "input") throw broken(error);
-      return "unread";
+      if (isGone(error)) return "unread";
+      throw unwritten(error);
     }
   }
+}
+
+/** Who reads the output went away: a pipe, or a socket. */
+function isGone(error: unknown): boolean {
+  const { BrokenPipe, ConnectionReset } = Deno.errors;
+  return error instanceof BrokenPipe || error instanceof ConnectionReset;
 }
 
 function closeQuietly(what: { close(): void }): void {

@@ -273,6 +273,9 @@ netnsTest("each side's end is handed on by itself, and not a byte is lost", asyn
     const command = client.command("connect", "server", `${SERVERS.digest.port}`);
     const { stderr } = await shell(`CONNECT <${file} >${folder}/answer`, command);
     strictEqual(await Deno.readTextFile(`${folder}/answer`), `20000003 ${digest}`, stderr);
+    const full = await shell(`CONNECT <${file} >/dev/full`, command);
+    strictEqual(full.code, 1);
+    match(full.stderr, /^pk: error: Cannot write to standard output: No space left/);
   });
   await t.step("nobody takes the descriptor", async () => {
     const { code, stderr } = await shell(

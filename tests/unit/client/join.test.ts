@@ -54,9 +54,17 @@ Deno.test("join() writes what a writer leaves over", async () => {
 
 Deno.test("join() ends where nobody takes the output any more", async () => {
   const peer = fakePeer();
-  const output = { ...fakeOutput(), write: () => Promise.reject(new Error("EPIPE")) };
+  const output = { ...fakeOutput(), write: () => Promise.reject(new Deno.errors.BrokenPipe()) };
   peer.incoming.push(bytes("unread"));
   await join(peer, queue(), output);
+  assert.equal(peer.closed, true);
+});
+
+Deno.test("join() tells of an output that cannot be written", async () => {
+  const peer = fakePeer();
+  const output = { ...fakeOutput(), write: () => Promise.reject(new Error("no space left")) };
+  peer.incoming.push(bytes("lost"));
+  await assert.rejects(join(peer, queue(), output), /standard output: no space left/);
   assert.equal(peer.closed, true);
 });
 
