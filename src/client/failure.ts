@@ -42,7 +42,8 @@ function whereToLook(profile: Profile): string {
         `${knock.bindSource ? `, and at NAT: ${NAT}` : ""}. ${doorsName(profile)}`;
     case "encrypted":
       return "Look at the clocks (timedatectl), the passphrase, the user's id and the door's name " +
-        `on both sides, and at NAT: ${NAT}. ${doorsName(profile)}`;
+        `on both sides, and at NAT: ${NAT}. A user gets in once in 30 s: did another profile or ` +
+        `device of the same user? ${doorsName(profile)}`;
   }
 }
 

@@ -76,7 +76,9 @@ export function requireKnockable(
     if (protocol === "icmp" && family === 6 || protocol === "icmp6" && family === 4) {
       throw new UsageError(
         `Cannot send ${protocol}/${port} to ${to.text}: it is an echo request of IPv${10 - family}`,
-        family === 6 ? "Use icmp6 instead, or -4" : "Use icmp instead, or -6",
+        `Use ${family === 6 ? "icmp6" : "icmp"} instead, or the host's address of IPv${
+          10 - family
+        }`,
       );
     }
     if (protocol === "icmp" || protocol === "icmp6") sockets.requireEcho(to, port);

@@ -21,7 +21,7 @@ export function resolveProfile(
   { host, knock, address }: Profile,
   family: Family,
 ): Promise<Destination> {
-  return resolve(sockets, host, family ?? knockFamily(knock) ?? address?.family);
+  return resolve(sockets, host, family, knockFamily(knock) ?? address?.family);
 }
 
 function knockFamily(knock: Profile["knock"]): Family {
@@ -34,32 +34,35 @@ function knockFamily(knock: Profile["knock"]): Family {
  * The address of a host.
  *
  * @param host a name or an address; of IPv6 also in brackets and with `%interface`.
+ * @param needed the family that a name is looked up for where none is asked for.
  * @throws {UsageError} for an address of the other family.
  * @throws {HostError} for a name that nobody knows.
  */
 export async function resolve(
   sockets: Interfaces,
   host: string,
-  family: Family,
+  asked: Family,
+  needed?: Family,
 ): Promise<Destination> {
   const literal = host.replace(/^\[(.*)\]$/, "$1");
   const destination = destinationOf(sockets, literal);
   if (destination === undefined) {
-    return requireDestination(sockets, await lookUp(host, family));
+    return requireDestination(sockets, await lookUp(host, asked, needed));
   }
-  if (family !== undefined && family !== destination.address.family) {
+  if (asked !== undefined && asked !== destination.address.family) {
     throw new UsageError(
-      `Cannot use ${host} with -${family}: it is an address of IPv${destination.address.family}`,
-      `Leave out -${family}`,
+      `Cannot use ${host} with -${asked}: it is an address of IPv${destination.address.family}`,
+      `Leave out -${asked}`,
     );
   }
   return destination;
 }
 
-async function lookUp(host: string, family: Family): Promise<string> {
+async function lookUp(host: string, asked: Family, needed: Family): Promise<string> {
+  const family = asked ?? needed;
   const kind = family === undefined ? "" : ` of IPv${family}`;
   const hint = "Look at its spelling and at this host's name servers (getent ahosts NAME)" +
-    (family === undefined ? "" : `, or leave out -${family}`);
+    (asked === undefined ? "" : `, or leave out -${asked}`);
   // DNS knows no such names (RFC 1035), and a lookup of one would only take its time.
   if (!/^[a-z0-9_]([a-z0-9_.-]{0,253})$/i.test(host)) {
     throw new UsageError(

@@ -27,5 +27,6 @@ function hintOf(name: string): string {
 Deno.test("failureOf() says which name of the door the sequence is made of, and how to give another", () => {
   assert.match(hintOf("admin"), /"admin" here \(the profile's own\).*"door: NAME"/);
   assert.match(hintOf("bob"), /"vault" here \(the profile's key door\).*"door: NAME"/);
+  assert.match(hintOf("bob"), /once in 30 s: did another profile/);
   assert.doesNotMatch(hintOf("plain"), /door/);
 });
