@@ -13,6 +13,8 @@ const JSON_ASKED = /--log-format[= ]json( |$)/;
 const KERNEL_HINT =
   "Start pk again; if it happens again, report it with the kernel's version (uname -r)";
 
+const FILES_HINT = "Let pk have more open files (ulimit -n 1024, or LimitNOFILE= in its unit)";
+
 /** Runs one command line. Never throws for what a person or the host did. */
 export async function main(args: readonly string[], version: string): Promise<number> {
   const [name] = args;
@@ -35,7 +37,10 @@ export async function main(args: readonly string[], version: string): Promise<nu
     }
     if (error instanceof ConfigError) return refuseConfig(json, error);
     if (error instanceof HostError) return refuse(json, error.message, error.hint, EXIT.failure);
-    if (error instanceof KernelError) return refuse(json, error.message, KERNEL_HINT, EXIT.failure);
+    if (error instanceof KernelError) {
+      const hint = error.code === "EMFILE" ? FILES_HINT : KERNEL_HINT;
+      return refuse(json, error.message, hint, EXIT.failure);
+    }
     throw error;
   }
 }

@@ -30,12 +30,13 @@ export function createDoors(key: HashKey, log: Log): Doors {
 
   /** Where it cannot be read, these doors stay shut, and say so; each opening tries anew. */
   const openStore = () => {
-    const store = openUsedSteps(stateFolder());
+    const folder = stateFolder();
+    const store = openUsedSteps(folder);
     try {
       store.take([]);
     } catch (error) {
       if (!(error instanceof KernelError || error instanceof HostError)) throw error;
-      const hint = error instanceof HostError ? error.hint : "make its folder writable for pk";
+      const hint = error instanceof HostError ? error.hint : hintOf(error.code, folder);
       log("error", "used steps unknown", { reason: error.message, hint });
     }
     return store;
@@ -72,6 +73,24 @@ export function createDoors(key: HashKey, log: Log): Doors {
       used = undefined;
     },
   };
+}
+
+/** What to do about a folder in which pk cannot read or write its files, by errno. */
+function hintOf(code: string, folder: string): string {
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "make its folder writable for pk";
+    case "ENOENT":
+    case "ENOTDIR":
+      return `make the folder ${folder}`;
+    case "ENOSPC":
+    case "EDQUOT":
+      return "make room on its disk";
+    default:
+      return `pk keeps plain files there: look at what is in their place (ls -l ${folder})`;
+  }
 }
 
 /** Does its sequence follow from the time, so that each step may open it only once? */

@@ -5,8 +5,14 @@
 // opens nothing.
 
 import { type AppendFile, openAppendFile, writeFileDurably } from "../../ffi/durable_file.ts";
-import { type FileLock, lockFile, makeFolder, readRegularFile } from "../../ffi/file.ts";
-import { HostError, KernelError } from "../errors.ts";
+import {
+  type FileLock,
+  lockFile,
+  makeFolder,
+  pathStatus,
+  readRegularFile,
+} from "../../ffi/file.ts";
+import { ERRNO, HostError, KernelError } from "../errors.ts";
 import {
   decodePast,
   encodePast,
@@ -152,7 +158,8 @@ function readIfThere(path: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     return readRegularFile(path, FILE_BYTES_MAX).bytes;
   } catch (error) {
-    if (error instanceof KernelError && error.code === "ENOENT") return undefined;
-    throw error;
+    if (!(error instanceof KernelError && error.code === "ENOENT")) throw error;
+    if (pathStatus(path) === undefined) return undefined;
+    throw new KernelError(`read ${path}`, ERRNO.ELOOP, "it is a symbolic link to nothing");
   }
 }

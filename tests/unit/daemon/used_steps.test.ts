@@ -212,6 +212,11 @@ folderTest("a symbolic link in the place of the file opens nothing", (folder) =>
   assert.equal(Deno.readTextFileSync(`${folder}/other`), "precious");
 });
 
+folderTest("a symbolic link to nothing is told before the first use", (folder) => {
+  Deno.symlinkSync(`${folder}/nowhere`, `${folder}/used-steps`);
+  assert.throws(() => takeOnce(folder, []), /ELOOP.*symbolic link to nothing/);
+});
+
 folderTest(
   "kill -9 at any moment: every step that was taken is refused afterwards",
   async (folder) => {
