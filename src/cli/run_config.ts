@@ -30,7 +30,7 @@ export const run = command(
   {
     brief: message`Guard the doors of a configuration file`,
     description:
-      message`Guards in the foreground until it is stopped. SIGHUP reads the file again: a good one takes effect as a whole, a bad one changes nothing.`,
+      message`Guards in the foreground until it is stopped. SIGHUP reads the file again: a good one takes effect as a whole, a bad one changes nothing. In place of a file it takes the flags of one door, as pk --help has them.`,
   },
 );
 

@@ -221,7 +221,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 const TIMER_REASON =
-  "a timer is 1 (milliseconds) to 576h (24 days; h is the largest unit), such as 20000, 20s or 2m";
+  "a timer is 1 (milliseconds) to 596h (24 days; h is the largest unit), such as 20000, 20s or 2m";
 
 function parseTimer(text: string): Parsed<Milliseconds> {
   const [, digits = "", unit = ""] = /^(\d{1,10})(ms|s|m|h)?$/.exec(text.trim()) ?? [];

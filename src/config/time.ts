@@ -22,7 +22,7 @@ export function parseTime(text: string): Parsed<Milliseconds> {
   const [, digits = "", unit] = /^(\d{1,10})(ms|s|m|h)$/.exec(text) ?? [];
   const value = Number(digits) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? 0);
   if (value >= 1 && value <= GRANT_MS_MAX) return { value: value as Milliseconds };
-  return { reason: "a time is from 1ms to 24 days (576h), such as 500ms, 20s, 2m or 1h" };
+  return { reason: "a time is from 1ms to 24 days (596h), such as 500ms, 20s, 2m or 1h" };
 }
 
 /** The time in the largest unit that has it whole: `timeText(120_000)` is "2m". */

@@ -237,8 +237,8 @@ Deno.test("the reason says what would be right", () => {
   assert.match(reason({ portSeq: "7000,x" }), /1 to 65535/);
   assert.match(reason({ portDest: "70000" }), /1 to 65535/);
   assert.match(reason({ ruleTimer: "0" }), /20s/);
-  assert.match(reason({ ruleTimer: "24d" }), /576h.*h is the largest unit/);
-  assert.deepEqual(parse({ ruleTimer: "576h" }).findings, []);
+  assert.match(reason({ ruleTimer: "24d" }), /596h.*h is the largest unit/);
+  assert.deepEqual(parse({ ruleTimer: "596h" }).findings, []);
   assert.match(reason({ queueNum: "x" }), /0 to 65535/);
 });
 

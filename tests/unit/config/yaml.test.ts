@@ -239,7 +239,7 @@ Deno.test("what is wrong in the file as a whole", () => {
   check(cases);
 });
 
-const TIME = "a time is from 1ms to 24 days (576h), such as 500ms, 20s, 2m or 1h";
+const TIME = "a time is from 1ms to 24 days (596h), such as 500ms, 20s, 2m or 1h";
 const PORT = "a port is a number from 1 to 65535";
 const NAME = "a name is 1 to 32 letters, digits, - and _, and begins with a letter or a digit";
 
