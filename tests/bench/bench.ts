@@ -38,7 +38,7 @@ const NAMES = Object.keys(SCENARIOS).join();
 const HELP = `deno task bench [--only ${NAMES}]
                 [--quick] [--repetitions 3] [--connections 200] [--out docs/bench]
 
-About forty minutes; with --quick ten, and rougher. PK_BINARY names another executable than dist/pk.
+About three quarters of an hour; with --quick ten minutes, and rougher. PK_BINARY names another executable than dist/pk.
 On a machine with other work, put the bench before it:
     setsid -w sh -c 'echo -19 > /proc/self/autogroup; deno task bench'`;
 
