@@ -130,12 +130,6 @@ export class HostError extends Error {
   }
 }
 
-/** Why standard output cannot be written, as an error. */
-export function unwritten(error: unknown): HostError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new HostError(`Cannot write to standard output: ${reason}`, "Look at where it goes to");
-}
-
 /** errno numbers of Linux (asm-generic/errno-base.h, errno.h) that pk can meet, by name. */
 export const ERRNO = {
   EPERM: 1,

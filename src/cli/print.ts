@@ -1,6 +1,6 @@
 // Text that was asked for, on standard output.
 
-import { unwritten } from "../errors.ts";
+import { outputError } from "../output.ts";
 
 /**
  * Writes all of the text. A reader that has seen enough (`pk --help | head`) is no error.
@@ -12,7 +12,7 @@ export function print(text: string): void {
   try {
     for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) return;
-    throw unwritten(error);
+    const told = outputError(error);
+    if (told !== undefined) throw told;
   }
 }

@@ -1,7 +1,8 @@
 // Joins a connection with an input and an output, as ssh's ProxyCommand wants it: bytes both ways
 // until both sides have ended, each side's end handed on by itself.
 
-import { HostError, KernelError, unwritten } from "../errors.ts";
+import { HostError, KernelError } from "../errors.ts";
+import { outputError } from "../output.ts";
 
 /** Pipes hold 64 KiB; more at once only helps sockets. */
 const CHUNK_BYTES = 128 * 1024;
@@ -59,16 +60,11 @@ async function copy(
       for (let at = 0; at < count;) at += await to.write(buffer.subarray(at, count));
     } catch (error) {
       if (source === "input") throw broken(error);
-      if (isGone(error)) return "unread";
-      throw unwritten(error);
+      const told = outputError(error);
+      if (told !== undefined) throw told;
+      return "unread";
     }
   }
-}
-
-/** Who reads the output went away: a pipe, or a socket. */
-function isGone(error: unknown): boolean {
-  const { BrokenPipe, ConnectionReset } = Deno.errors;
-  return error instanceof BrokenPipe || error instanceof ConnectionReset;
 }
 
 function closeQuietly(what: { close(): void }): void {

@@ -71,14 +71,13 @@ export function requireKnockable(
   steps: readonly Step[],
   to: Destination,
 ): void {
+  const { family } = to.address;
+  const other = 10 - family;
   for (const { protocol, port, flags } of steps) {
-    const { family } = to.address;
     if (protocol === "icmp" && family === 6 || protocol === "icmp6" && family === 4) {
       throw new UsageError(
-        `Cannot send ${protocol}/${port} to ${to.text}: it is an echo request of IPv${10 - family}`,
-        `Use ${family === 6 ? "icmp6" : "icmp"} instead, or the host's address of IPv${
-          10 - family
-        }`,
+        `Cannot send ${protocol}/${port} to ${to.text}: it is an echo request of IPv${other}`,
+        `Use ${family === 6 ? "icmp6" : "icmp"} instead, or the host's address of IPv${other}`,
       );
     }
     if (protocol === "icmp" || protocol === "icmp6") sockets.requireEcho(to, port);

@@ -12,7 +12,8 @@ type Interfaces = Pick<KnockSockets, "interfaceIndex">;
 export type Family = 4 | 6 | undefined;
 
 /**
- * The address of a profile's host, of the family that its knocks need.
+ * The address of a profile's host; of a name the one of the family that its knocks need. Whether an
+ * address can be knocked at, `requireKnockable` says.
  *
  * @throws {UsageError | HostError}
  */

@@ -81,7 +81,7 @@ function hintOf(code: string, folder: string): string {
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return "make its folder writable for pk";
+      return `make the folder ${folder} writable for pk`;
     case "ENOENT":
     case "ENOTDIR":
       return `make the folder ${folder}`;

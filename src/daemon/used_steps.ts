@@ -160,6 +160,7 @@ function readIfThere(path: string): Uint8Array<ArrayBuffer> | undefined {
   } catch (error) {
     if (!(error instanceof KernelError && error.code === "ENOENT")) throw error;
     if (pathStatus(path) === undefined) return undefined;
+    // Nothing could be written there: better told now than when somebody knocks.
     throw new KernelError(`read ${path}`, ERRNO.ELOOP, "it is a symbolic link to nothing");
   }
 }

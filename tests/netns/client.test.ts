@@ -298,6 +298,7 @@ netnsTest("what cannot be knocked ends with one clear line", async (t) => {
     { args: ["10.99.0.1", "7000:sctp"], code: 2, says: /"7000:sctp"/ },
     { args: ["10.99.0.1", ...new Array(33).fill("80")], code: 2, says: /32 knocks.*33/ },
     { args: ["-6", "10.99.0.1", "80"], code: 2, says: /IPv4.*-6/ },
+    { args: ["2001:db8::1", "7000", "icmp/56"], code: 2, says: /IPv4\. Use icmp6 instead/ },
     { args: ["-d", "x", "10.99.0.1", "80"], code: 2, says: /-d "x"/ },
     { args: ["--wait", "10.99.0.1", "80"], code: 2, says: /--wait=22/ },
     { args: ["--profiles", "/nowhere", "server"], code: 1, says: /no file \/nowhere/ },

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { failureOf } from "../../../src/client/failure.ts";
 import { profilesOf } from "../../../src/client/hosts_schema.ts";
+import { resolve } from "../../../src/client/resolve.ts";
 
 const FILE = `
 hosts:
@@ -14,9 +15,7 @@ hosts:
     door: vault
     knock: { encrypted: { user: 2, secret-file: bob.secret } }
 `;
-const TO = { address: "192.0.2.1", text: "192.0.2.1" } as unknown as Parameters<
-  typeof failureOf
->[2];
+const TO = await resolve({ interfaceIndex: () => 0 }, "192.0.2.1", undefined);
 
 function hintOf(name: string): string {
   const profile = profilesOf(FILE, "hosts.yaml").get(name);
